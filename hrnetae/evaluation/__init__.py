@@ -1,0 +1,1 @@
+"""Scoring: COCO ground truth, results and metrics; drawn test data."""

@@ -1,0 +1,40 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[BinaryIO]:
+    """A binary file to write to, which takes the name ``path`` when the block ends without an error.
+
+    Until then it has a temporary name in the same folder; an error removes it and leaves what ``path`` held before.
+    Missing folders above ``path`` are made. A link is followed. Something that is no regular file (a device, a pipe)
+    cannot be replaced and is written to directly.
+
+    sync: wait until the bytes are on the disk before the file takes its name.
+    Errors: OSError, as ``open`` raises it.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as handle:
+            yield handle
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as handle:
+            yield handle
+            handle.flush()
+            if sync:
+                os.fsync(handle.fileno())
+        temporary.replace(target)
+    except BaseException:  # also a keyboard interrupt must not leave the temporary file behind
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,65 @@
+"""The command ``hrnetae``: a verb, then the arguments of that verb's driver."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from types import MappingProxyType
+
+# verb -> module (imported only when the verb is used, with main(argv) -> exit code) and one line for the help
+VERBS = MappingProxyType(
+    {
+        "eval": ("hrnetae.tools.eval", "COCO metrics of a folder of network outputs"),
+        "demo": ("hrnetae.tools.demo", "the same on bundled synthetic outputs, to try it out"),
+    }
+)
+_INTERRUPTED = 130  # what shells report for a command that was stopped with ctrl-c
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command itself, for its help, its version and a wrong verb."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:{width}}  {line}" for verb, (_, line) in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="hrnetae",
+        description="Post-processing of associative-embedding pose networks, and the flow around it.",
+        epilog=f"verbs:\n{verbs}\n\nhrnetae VERB --help explains a verb.\nexample: hrnetae eval --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"hrnetae {version()}")
+    parser.add_argument("verb", metavar="VERB", type=_verb, help="what to do, see below")
+    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="the verb's own arguments")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb. Returns its exit code: 0 done, 1 bad data or failed work; a usage error exits with 2."""
+    args = build_parser().parse_args(argv)
+    module, _ = VERBS[args.verb]
+    try:
+        return int(importlib.import_module(module).main(args.arguments))
+    except KeyboardInterrupt:
+        print(f"hrnetae {args.verb}: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def version() -> str:
+    """The installed package's version."""
+    try:
+        return importlib.metadata.version("hrnetae")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _verb(text: str) -> str:
+    verb = text.replace("_", "-")
+    if verb not in VERBS:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(VERBS)}")
+    return verb
+
+
+if __name__ == "__main__":
+    sys.exit(main())

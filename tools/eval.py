@@ -1,0 +1,151 @@
+"""``hrnetae eval``: a folder of network outputs in, the ten COCO keypoint metrics out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from hrnetae.decoder import available_processors
+from hrnetae.evaluation.evaluate import EvalJob, EvalReport, evaluate
+from hrnetae.files.errors import DataError
+from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
+
+PROG = "hrnetae eval"
+_EXAMPLE = (
+    f"{PROG} --data_root dataset --output_data model_throughput_npz --datalist_txt vamp_datalist.txt --num_process 8"
+)
+_TITLES = MappingProxyType(
+    {
+        "AP": "AP",
+        "AP50": "AP .5",
+        "AP75": "AP .75",
+        "APm": "AP (M)",
+        "APl": "AP (L)",
+        "AR": "AR",
+        "AR50": "AR .5",
+        "AR75": "AR .75",
+        "ARm": "AR (M)",
+        "ARl": "AR (L)",
+    }
+)
+
+
+class Progress(Protocol):
+    """Called with (pictures done, pictures in all)."""
+
+    def __call__(self, done: int, total: int, /) -> None: ...
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        PROG,
+        "Decodes a folder of recorded network outputs and scores the persons against COCO ground truth. Dashes and "
+        "underscores in option names are the same.",
+        _EXAMPLE,
+    )
+    _add_data(parser)
+    add_decode_params(parser)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("data").add_argument
+    options = (
+        ("output_data", "DIR", "network outputs: output_000000.npz ... (vamp) or <picture>.npz (runstream)"),
+        (
+            "datalist_txt",
+            "FILE",
+            "the inputs, one npz path per line: line N (from 0) is vamp's output N, X_flip is the flip of X; not needed "
+            "for outputs with the pictures' names",
+        ),
+        ("data_root", "DIR", "dataset with person_keypoints_val2017.json, itself or in annotations/"),
+        ("ann_file", "FILE", "ground truth, in place of the one in --data_root"),
+        ("output_flip", "DIR", "outputs of the mirrored pictures under the same names (runstream)"),
+        ("out", "FILE", "write the persons there as COCO results (JSON); else nothing is written"),
+    )
+    for name, metavar, text in options:
+        add(f"--{name}", type=Path, metavar=metavar, required=name == "output_data", help=text)
+    add("--no_flip", action="store_true", help="leave the flips out")
+    add("--flip_test", action="store_true", help="accepted as on the page: flips are used wherever there are any")
+    workers = available_processors()
+    add(
+        "--num_process", type=positive, metavar="N", default=workers, help="workers; the result does not depend on them"
+    )
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate. Returns 0, or 1 for bad data (one line on stderr); a usage error exits with 2."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    job = _job(parser, args)
+    try:
+        with _progress_bar() as progress:
+            report = evaluate(job, progress)
+    except (DataError, OSError) as error:
+        complain(PROG, error)
+        return 1
+    for warning in report.warnings:
+        complain(PROG, f"warning: {warning}")
+    print(json.dumps(report.to_dict()) if args.json else _as_text(report, job.workers))
+    return 0
+
+
+def _job(parser: argparse.ArgumentParser, args: argparse.Namespace) -> EvalJob:
+    if args.data_root is None and args.ann_file is None:
+        parser.error("one of the arguments --data_root --ann_file is required")
+    return EvalJob(
+        output_data=args.output_data,
+        datalist=args.datalist_txt,
+        data_root=args.data_root,
+        ann_file=args.ann_file,
+        output_flip=args.output_flip,
+        use_flip=not args.no_flip,
+        params=decode_params(parser, args),
+        workers=args.num_process,
+        out=args.out,
+    )
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress | None]:
+    """A bar on stderr where that is a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit="image", file=sys.stderr, leave=False) as bar:
+
+        def show(done: int, total: int, /) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def _as_text(report: EvalReport, workers: int) -> str:
+    seconds = report.seconds
+    flip = "with flip" if report.flip else "without flip"
+    how = f"{report.layout} layout, {flip}, mode {report.params.mode}"
+    sums = f"reading {seconds['reading']:.3f} s, decoding {seconds['decoding']:.3f} s"
+    lines = [f"{_TITLES[name]:<7} {value:7.4f}" for name, value in report.metrics.items()]
+    lines += [
+        "",
+        f"{report.persons} persons in {report.images} images ({how})",
+        f"{report.images_per_s:.1f} images/s with {workers} workers: {seconds['wall']:.3f} s ({sums} in all workers)",
+        f"metrics {seconds['metrics']:.3f} s, everything {seconds['total']:.3f} s",
+    ]
+    if report.out is not None:
+        lines.append(f"results: {report.out}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What the drivers' command lines have in common: spelling of options, the decoder's parameters, error lines."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
+
+from hrnetae.params import MODES, DecodeParams
+
+_PARAM_HELP = MappingProxyType(
+    {
+        "max_num_people": "candidates kept per joint",
+        "detection_threshold": "a candidate's heat is above this",
+        "tag_threshold": "a candidate joins a person whose tag is nearer than this",
+        "nms_kernel": "side of the max-pooling window in pixels, odd",
+        "use_detection_val": "the heat takes part in the assignment cost",
+        "ignore_too_much": "at most max_num_people persons",
+        "tag_per_joint": "one tag map per joint, else one for all",
+        "adjust": "the sub-pixel step",
+        "refine": "fill in missing joints",
+        "project2image": "resize the maps to the picture first",
+        "align_corners": "the bilinear resize of UDP-trained networks",
+        "use_udp": "UDP geometry and the DARK sub-pixel step",
+        "score_per_joint": "a person's score is that of its joints after filling in (results: their mean)",
+        "mode": "whose decoder: mmpose 0.x, as the page's script, or 1.x",
+        "restore_heatmap_size": "mmpose1: resize the maps to the network's input",
+        "center_shift": "mmpose1: shift of found joints in pixels",
+        "input_size": "mmpose1: the network's input in pixels; 4 x the map where not given",
+    }
+)
+_NUMBERS = MappingProxyType({"int": int, "float": float})
+_METAVARS = MappingProxyType({"int": "N", "float": "X"})
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser for which ``--data-root`` is ``--data_root``, and whose help shows the defaults.
+
+    example: one command line, shown at the end of the help.
+    """
+
+    def __init__(self, prog: str, description: str, example: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=f"example: {example}",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        return super().parse_known_args(with_underscores(sys.argv[1:] if args is None else args), namespace)
+
+
+class Switch(argparse.Action):
+    """``--name`` for True, ``--no_name`` for False."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__([f"--{dest}", f"--no_{dest}"], dest, nargs=0, **settings)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, option_string == f"--{self.dest}")
+
+
+def with_underscores(args: Sequence[str]) -> list[str]:
+    """The arguments with underscores in place of dashes in the names of long options, up to a lone ``--``."""
+    args = list(args)
+    end = args.index("--") if "--" in args else len(args)
+    return [_with_underscores(arg) for arg in args[:end]] + args[end:]
+
+
+def _with_underscores(arg: str) -> str:
+    if not arg.startswith("--"):
+        return arg
+    name, equals, value = arg[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number of 1 or more."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of 1 or more")
+    return value
+
+
+def add_decode_params(parser: argparse.ArgumentParser) -> None:
+    """Every field of DecodeParams as an option of its own name and default."""
+    group = parser.add_argument_group("decoder", "defaults: the reference's")
+    for field in dataclasses.fields(DecodeParams):
+        kind = str(field.type)
+        settings: dict[str, Any] = {"default": field.default, "help": _PARAM_HELP.get(field.name, field.name)}
+        if kind == "bool":
+            settings |= {"action": Switch}
+        elif kind in _NUMBERS:
+            settings |= {"type": _NUMBERS[kind], "metavar": _METAVARS[kind]}
+        elif field.name == "mode":
+            settings |= {"choices": MODES}
+        else:
+            settings |= {"type": int, "nargs": 2, "metavar": ("W", "H")}
+        group.add_argument(f"--{field.name}", **settings)
+
+
+def decode_params(parser: argparse.ArgumentParser, args: argparse.Namespace) -> DecodeParams:
+    """The DecodeParams of parsed arguments; a value out of range is a usage error (exit 2)."""
+    try:
+        return DecodeParams(**{field.name: getattr(args, field.name) for field in dataclasses.fields(DecodeParams)})
+    except (TypeError, ValueError) as error:
+        parser.error(f"argument --{error}")
+
+
+def complain(prog: str, error: BaseException | str) -> None:
+    """One line on stderr, whatever the message holds."""
+    print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)

@@ -1,0 +1,96 @@
+/* One image: the steps in their order, on dense maps. */
+#include "hrnetae.h"
+
+#include <stdlib.h>
+
+typedef struct {
+    float *heat, *tags, *peaks;
+    HaeCandidates candidates;
+} Workspace;
+
+static void workspace_free(Workspace *work)
+{
+    free(work->heat);
+    free(work->tags);
+    free(work->peaks);
+    hae_candidates_free(&work->candidates);
+}
+
+static int find_persons(const HaeOutputs *outputs, const HaeSettings *settings, Workspace *work, const HaeHeat *heat,
+                        const HaeTags *tags, HaePersons *persons)
+{
+    const size_t size = (size_t)heat->width * heat->height;
+    const int count = (size_t)settings->max_num_people < size ? settings->max_num_people : (int)size;
+    work->peaks = malloc(outputs->joints * size * sizeof(float));
+    return !work->peaks || hae_candidates_make(&work->candidates, outputs->joints, count, tags->length)
+        || hae_heatmap_nms(heat->data, outputs->joints, heat->height, heat->width, settings->nms_kernel, work->peaks)
+        || hae_top_k(work->peaks, heat->height, heat->width, tags, &work->candidates)
+        || hae_group(&work->candidates, outputs->joint_order, settings, persons);
+}
+
+static void adjust_persons(const HaeSettings *settings, const HaeHeat *heat, HaePersons *persons)
+{
+    if (settings->mode == HAE_MMPOSE1)
+        hae_adjust(persons, heat, settings);
+    else if (settings->adjust && settings->use_udp)
+        hae_dark(persons, heat);
+    else if (settings->adjust)
+        hae_adjust(persons, heat, settings);
+}
+
+static int finish_persons(const HaeSettings *settings, const HaeHeat *heat, const HaeTags *tags, HaePoses *poses)
+{
+    HaePersons *persons = &poses->persons;
+    adjust_persons(settings, heat, persons);
+    poses->scores_per_person = settings->score_per_joint ? persons->joints : 1;
+    poses->scores = malloc(((size_t)persons->count * poses->scores_per_person + 1) * sizeof(float));
+    if (!poses->scores)
+        return -1;
+    if (settings->score_per_joint)
+        hae_joint_scores(persons, poses->scores);
+    else
+        hae_person_scores(persons, poses->scores);
+    if (settings->refine && hae_refine(persons, heat, tags, settings))
+        return -1;
+    /* The reference's scores per joint are views into what refine fills in. */
+    if (settings->score_per_joint && settings->mode == HAE_REFERENCE)
+        hae_joint_scores(persons, poses->scores);
+    hae_back_project(persons, heat->width, heat->height, settings);
+    return 0;
+}
+
+static int decode_dense(const HaeOutputs *outputs, const HaeSettings *settings, Workspace *work, HaePoses *poses)
+{
+    const int length = outputs->flipped ? 2 : 1, tag_maps = settings->tag_per_joint ? outputs->joints : 1;
+    int width, height;
+    hae_map_size(outputs, settings, &width, &height);
+    const size_t size = (size_t)width * height;
+    work->heat = malloc(outputs->joints * size * sizeof(float));
+    work->tags = malloc(tag_maps * length * size * sizeof(float));
+    if (!work->heat || !work->tags || hae_project_heat(outputs, settings, work->heat)
+        || hae_project_tags(outputs, settings, work->tags))
+        return -1;
+    const HaeHeat heat = {work->heat, outputs->joints, height, width};
+    const HaeTags tags = {work->tags, settings->tag_per_joint ? (ptrdiff_t)(length * size) : 0, width, 1,
+                          (ptrdiff_t)size, length};
+    return find_persons(outputs, settings, work, &heat, &tags, &poses->persons)
+        || finish_persons(settings, &heat, &tags, poses) ? -1 : 0;
+}
+
+int hae_decode(const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses)
+{
+    Workspace work = {0};
+    *poses = (HaePoses){0};
+    const int failed = decode_dense(outputs, settings, &work, poses);
+    workspace_free(&work);
+    if (failed)
+        hae_poses_free(poses);
+    return failed;
+}
+
+void hae_poses_free(HaePoses *poses)
+{
+    free(poses->persons.rows);
+    free(poses->scores);
+    *poses = (HaePoses){0};
+}

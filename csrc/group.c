@@ -1,0 +1,268 @@
+/* Step 5: greedy grouping, joint by joint (Newell et al. 2017), as the reference does it.
+ *
+ * A candidate joins the person whose mean tag is near, by an assignment over all candidates and persons of the
+ * joint, or founds a person. Persons are keyed by a number, the first tag value of their founder: a founder whose key
+ * exists already takes over that joint of the existing person and resets the tags which that person has collected.
+ */
+#include "hrnetae.h"
+#include "numbers.h"
+
+#include <stdlib.h>
+
+#define PADDING_COST 1e10
+
+typedef struct {
+    HaePersons *persons;
+    int capacity;
+    float *key;            /* per person */
+    unsigned char *keyed;  /* per person; 0: founded by a tag that is not finite, it meets nobody */
+    float *collected;      /* per person: joints x length tags in the order of collection */
+    int32_t *collections;  /* per person: how many */
+    float *mean;           /* per person: length */
+    unsigned char *matchable; /* per person: its mean is finite */
+} Groups;
+
+/* The candidates of one joint that are above the threshold: the first `count` of top-k's. */
+typedef struct {
+    int joint, count;
+    const float *value, *tag;
+    const int32_t *x, *y;
+} Kept;
+
+/* What the assignment of one joint needs; rows: candidates, columns: persons, both only where tags are finite. */
+typedef struct {
+    int32_t *row_of, *column_of, *paired;
+    int32_t *candidate, *person;
+    double *distance, *cost;
+} Matching;
+
+static int all_finite(const float *values, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!hae_is_finite(values[i]))
+            return 0;
+    return 1;
+}
+
+static float *joint_row(const Groups *groups, int person, int joint)
+{
+    const HaePersons *persons = groups->persons;
+    return persons->rows + ((size_t)person * persons->joints + joint) * (3 + persons->length);
+}
+
+static void write_joint(Groups *groups, int person, const Kept *kept, int candidate)
+{
+    const int length = groups->persons->length;
+    float *row = joint_row(groups, person, kept->joint);
+    row[0] = (float)kept->x[candidate];
+    row[1] = (float)kept->y[candidate];
+    row[2] = kept->value[candidate];
+    for (int l = 0; l < length; l++) {
+        const float tag = kept->tag[candidate * length + l];
+        row[3 + l] = hae_is_finite(tag) ? tag : 0.0f;
+    }
+}
+
+static void collect_tag(Groups *groups, int person, const float *tag)
+{
+    const int length = groups->persons->length;
+    float *collected = groups->collected + (size_t)person * groups->persons->joints * length;
+    float *mean = groups->mean + (size_t)person * length;
+    const int count = ++groups->collections[person];
+    memcpy(collected + (size_t)(count - 1) * length, tag, (size_t)length * sizeof(float));
+    for (int l = 0; l < length; l++)
+        mean[l] = hae_numpy_mean_column(collected, (size_t)count, (size_t)length, (size_t)l);
+    groups->matchable[person] = (unsigned char)all_finite(mean, length);
+}
+
+static int person_of_key(const Groups *groups, float key)
+{
+    for (int person = 0; person < groups->persons->count; person++)
+        if (groups->keyed[person] && groups->key[person] == key)
+            return person;
+    return -1;
+}
+
+static void found(Groups *groups, const Kept *kept, int candidate)
+{
+    HaePersons *persons = groups->persons;
+    const float *tag = kept->tag + candidate * persons->length;
+    const int keyed = all_finite(tag, persons->length);
+    int person = keyed ? person_of_key(groups, tag[0]) : -1;
+    if (person < 0) {
+        person = persons->count++;
+        groups->keyed[person] = (unsigned char)keyed;
+        groups->key[person] = tag[0];
+        memset(joint_row(groups, person, 0), 0, (size_t)persons->joints * (3 + persons->length) * sizeof(float));
+    }
+    write_joint(groups, person, kept, candidate);
+    groups->collections[person] = 0;
+    collect_tag(groups, person, tag);
+}
+
+static void join(Groups *groups, int person, const Kept *kept, int candidate)
+{
+    write_joint(groups, person, kept, candidate);
+    collect_tag(groups, person, kept->tag + candidate * groups->persons->length);
+}
+
+/* np.linalg.norm in float64. */
+static double tag_distance(const float *tag, const float *mean, int length)
+{
+    double sum = 0.0;
+    for (int l = 0; l < length; l++) {
+        const double difference = (double)tag[l] - (double)mean[l];
+        sum += difference * difference;
+    }
+    return sqrt(sum);
+}
+
+/* Pairs rows with columns at least cost; rows that outnumber the columns meet padding columns. paired[row] is a
+ * column, or one past the real ones. */
+static int solve(const Matching *matching, const Kept *kept, int rows, int columns, const HaeSettings *settings)
+{
+    const int padded = rows > columns ? rows : columns;
+    for (int row = 0; row < rows; row++) {
+        const double value = (double)kept->value[matching->candidate[row]];
+        for (int column = 0; column < columns; column++) {
+            const double distance = matching->distance[(size_t)row * columns + column];
+            matching->cost[(size_t)row * padded + column] =
+                settings->use_detection_val ? nearbyint(distance) * 100.0 - value : distance;
+        }
+        for (int column = columns; column < padded; column++)
+            matching->cost[(size_t)row * padded + column] = PADDING_COST;
+    }
+    return hae_assign(matching->cost, rows, padded, matching->paired);
+}
+
+/* Where the first persons exist already: match, then join or found, candidate by candidate in top-k order. */
+static int match_joint(Groups *groups, Matching *matching, const Kept *kept, const HaeSettings *settings)
+{
+    const int length = groups->persons->length;
+    int persons = groups->persons->count, rows = 0, columns = 0;
+    if (settings->ignore_too_much && settings->mode == HAE_REFERENCE && persons > settings->max_num_people)
+        persons = settings->max_num_people;
+    for (int candidate = 0; candidate < kept->count; candidate++) {
+        matching->row_of[candidate] = -1;
+        if (all_finite(kept->tag + candidate * length, length)) {
+            matching->candidate[rows] = candidate;
+            matching->row_of[candidate] = rows++;
+        }
+    }
+    for (int person = 0; person < persons; person++)
+        if (groups->matchable[person])
+            matching->person[columns++] = person;
+    for (int row = 0; row < rows; row++)
+        for (int column = 0; column < columns; column++)
+            matching->distance[(size_t)row * columns + column] =
+                tag_distance(kept->tag + matching->candidate[row] * length,
+                             groups->mean + (size_t)matching->person[column] * length, length);
+    if (rows && columns && solve(matching, kept, rows, columns, settings))
+        return -1;
+    for (int candidate = 0; candidate < kept->count; candidate++) {
+        const int row = matching->row_of[candidate];
+        const int column = row >= 0 && columns ? matching->paired[row] : columns;
+        if (column < columns && matching->distance[(size_t)row * columns + column] < settings->tag_threshold)
+            join(groups, matching->person[column], kept, candidate);
+        else
+            found(groups, kept, candidate);
+    }
+    return 0;
+}
+
+static Kept keep(const HaeCandidates *candidates, int joint, double threshold)
+{
+    const size_t first = (size_t)joint * candidates->count;
+    Kept kept = {joint, 0, candidates->value + first, candidates->tag + first * candidates->length,
+                 candidates->x + first, candidates->y + first};
+    while (kept.count < candidates->count && (double)kept.value[kept.count] > threshold)
+        kept.count++;
+    return kept;
+}
+
+static void groups_free(Groups *groups)
+{
+    free(groups->collected);
+    free(groups->collections);
+    free(groups->keyed);
+}
+
+static int groups_make(Groups *groups, HaePersons *persons, int capacity)
+{
+    const size_t most = (size_t)capacity + 1, length = (size_t)persons->length, joints = (size_t)persons->joints;
+    groups->persons = persons;
+    groups->capacity = capacity;
+    groups->collected = malloc(most * (joints * length + length + 1) * sizeof(float));
+    groups->collections = malloc(most * sizeof(int32_t));
+    groups->keyed = malloc(2 * most);
+    persons->rows = malloc(most * joints * (3 + length) * sizeof(float));
+    if (!groups->collected || !groups->collections || !groups->keyed || !persons->rows)
+        return -1;
+    groups->mean = groups->collected + most * joints * length;
+    groups->key = groups->mean + most * length;
+    groups->matchable = groups->keyed + most;
+    return 0;
+}
+
+static void matching_free(Matching *matching)
+{
+    free(matching->distance);
+    free(matching->row_of);
+}
+
+/* For `rows` candidates at most and `persons` persons at most. */
+static int matching_make(Matching *matching, int rows, int persons)
+{
+    const size_t columns = (size_t)(persons > rows ? persons : rows);
+    matching->distance = malloc(2 * ((size_t)rows * columns + 1) * sizeof(double));
+    matching->row_of = malloc((3 * (size_t)rows + columns + 1) * sizeof(int32_t));
+    if (!matching->distance || !matching->row_of)
+        return -1;
+    matching->cost = matching->distance + (size_t)rows * columns + 1;
+    matching->paired = matching->row_of + rows;
+    matching->candidate = matching->paired + rows;
+    matching->person = matching->candidate + rows;
+    return 0;
+}
+
+static int group_joints(Groups *groups, Matching *matching, const HaeCandidates *candidates, const int32_t *joint_order,
+                        const HaeSettings *settings)
+{
+    for (int turn = 0; turn < candidates->joints; turn++) {
+        const Kept kept = keep(candidates, joint_order[turn], settings->detection_threshold);
+        if (groups->persons->count == 0) {
+            for (int candidate = 0; candidate < kept.count; candidate++)
+                found(groups, &kept, candidate);
+        } else if (kept.count && match_joint(groups, matching, &kept, settings)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Makes persons->rows (free it with free()). candidates must be best first. */
+int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const HaeSettings *settings,
+              HaePersons *persons)
+{
+    int most = 0, most_of_joint = 0;
+    for (int joint = 0; joint < candidates->joints; joint++) {
+        const int count = keep(candidates, joint, settings->detection_threshold).count;
+        most += count;
+        most_of_joint = count > most_of_joint ? count : most_of_joint;
+    }
+    *persons = (HaePersons){NULL, 0, candidates->joints, candidates->length};
+    Groups groups = {0};
+    Matching matching = {0};
+    const int failed = groups_make(&groups, persons, most) || matching_make(&matching, most_of_joint, most)
+                    || group_joints(&groups, &matching, candidates, joint_order, settings);
+    matching_free(&matching);
+    groups_free(&groups);
+    if (failed) {
+        free(persons->rows);
+        persons->rows = NULL;
+        return -1;
+    }
+    if (settings->ignore_too_much && persons->count > settings->max_num_people)
+        persons->count = settings->max_num_people;
+    return 0;
+}

@@ -1,0 +1,122 @@
+/* hrnetae: what the kernels share. Plain C99, no Python.
+ *
+ * The steps of the decoder, each in the file of its name, in the order in which data flows:
+ *   project.c (with flip.h) -> heatmap_nms.c -> top_k.c -> group.c (with assignment.c) -> adjust.c, dark.c
+ *   -> refine.c -> back_project.c;  decode.c runs them for one image.
+ *
+ * Maps are float32 or float16, channels x height x width, without gaps. Nothing here writes to an input.
+ * A function that returns int returns 0, or -1 where memory ran out (and then it has freed what it took).
+ */
+#ifndef HRNETAE_H
+#define HRNETAE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ------------------------------------------------------------------ what comes in */
+
+typedef struct {
+    const void *data;
+    int is_half; /* float16 bit patterns in place of float32 */
+    int channels, height, width;
+} HaeMaps;
+
+/* One image's network outputs: `plain[scale * stages + stage]`, scales in descending order. `flipped` has the
+ * same shape, or is NULL. Heatmaps are channels 0..joints-1 of every stage; the tag maps follow the heatmaps
+ * in stage `tag_stage` of scale `tag_scale`. flip_index[k]: the channel of joint k in the mirrored output. */
+typedef struct {
+    const HaeMaps *plain, *flipped;
+    int scales, stages, tag_scale, tag_stage;
+    int joints;
+    const int32_t *flip_index, *joint_order;
+} HaeOutputs;
+
+enum { HAE_REFERENCE = 0, HAE_MMPOSE1 = 1 };
+
+typedef struct {
+    int mode;
+    int max_num_people, nms_kernel;
+    double detection_threshold, tag_threshold;
+    int use_detection_val, ignore_too_much, tag_per_joint, adjust, refine, align_corners, use_udp,
+        score_per_joint;
+    int resize;                     /* 0: maps stay at the network's size */
+    int target_width, target_height; /* what `resize` resizes to */
+    int image_width, image_height;
+    int input_width, input_height; /* of the network, for mmpose1's way back */
+    float center_shift;
+} HaeSettings;
+
+/* ------------------------------------------------------------------ between the steps */
+
+/* Tag vectors on dense maps: value l of joint k at (x, y) is data[k*joint + y*row + x*column + l*value], in floats.
+ * joint = 0: one tag map for all joints. */
+typedef struct {
+    const float *data;
+    ptrdiff_t joint, row, column, value;
+    int length; /* L */
+} HaeTags;
+
+/* Heatmaps on dense maps: joints x height x width float32. */
+typedef struct {
+    const float *data;
+    int joints, height, width;
+} HaeHeat;
+
+/* Top-k candidates: `count` of each joint, best first. tags: joints x count x length. */
+typedef struct {
+    float *value;
+    int32_t *x, *y;
+    float *tag;
+    int joints, count, length;
+} HaeCandidates;
+
+/* Persons: count x joints x (3 + length) float32 rows of x, y, value, tags; map pixels. */
+typedef struct {
+    float *rows;
+    int count, joints, length;
+} HaePersons;
+
+/* ------------------------------------------------------------------ the steps */
+
+typedef struct {
+    int in, out;
+    int32_t *near, *far; /* the two network cells around each output pixel */
+    float *near_weight, *far_weight;
+} HaeAxis;
+
+int hae_axis_make(HaeAxis *axis, int in, int out, int align_corners);
+void hae_axis_free(HaeAxis *axis);
+int hae_resize_map(const HaeMaps *maps, int channel, int mirrored, int width, int height, int align_corners, float *out);
+
+int hae_map_size(const HaeOutputs *outputs, const HaeSettings *settings, int *width, int *height);
+int hae_project_heat(const HaeOutputs *outputs, const HaeSettings *settings, float *heat);
+int hae_project_tags(const HaeOutputs *outputs, const HaeSettings *settings, float *tags);
+
+int hae_heatmap_nms(const float *heat, int joints, int height, int width, int kernel, float *peaks);
+int hae_top_k(const float *peaks, int height, int width, const HaeTags *tags, HaeCandidates *candidates);
+int hae_assign(const double *cost, int rows, int columns, int32_t *column_of_row);
+int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const HaeSettings *settings,
+              HaePersons *persons);
+void hae_adjust(HaePersons *persons, const HaeHeat *heat, const HaeSettings *settings);
+void hae_dark(HaePersons *persons, const HaeHeat *heat);
+void hae_person_scores(const HaePersons *persons, float *scores);
+void hae_joint_scores(const HaePersons *persons, float *scores);
+int hae_refine(HaePersons *persons, const HaeHeat *heat, const HaeTags *tags, const HaeSettings *settings);
+void hae_back_project(HaePersons *persons, int width, int height, const HaeSettings *settings);
+
+int hae_candidates_make(HaeCandidates *candidates, int joints, int count, int length);
+void hae_candidates_free(HaeCandidates *candidates);
+
+/* ------------------------------------------------------------------ one image, all steps */
+
+/* The answer of one image; free it with hae_poses_free. scores: count x scores_per_person (1, or joints) float32. */
+typedef struct {
+    HaePersons persons;
+    float *scores;
+    int scores_per_person;
+} HaePoses;
+
+int hae_decode(const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses);
+void hae_poses_free(HaePoses *poses);
+
+#endif

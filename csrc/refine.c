@@ -1,0 +1,118 @@
+/* Step 7: fill in missing joints. Each is sought where the heat is high and the tag near the person's mean tag. */
+#include "numbers.h"
+#include "refine.h"
+
+#include <stdlib.h>
+
+static int truncate_inside(float position, int size)
+{
+    const int at = hae_truncate(position);
+    return at < 0 ? 0 : at < size ? at : size - 1;
+}
+
+static const float *tag_at(const HaeTags *tags, int joint, int x, int y)
+{
+    return tags->data + joint * tags->joint + y * tags->row + x * tags->column;
+}
+
+/* Collects the tags that stand at a person's joints; returns how many there are. */
+static int tags_of_person(const float *rows, const HaePersons *persons, const HaeHeat *heat, const HaeTags *tags,
+                          float *collected)
+{
+    const int length = tags->length;
+    int count = 0;
+    for (int joint = 0; joint < persons->joints; joint++) {
+        const float *row = rows + (size_t)joint * (3 + persons->length);
+        if (!(row[2] > 0.0f))
+            continue;
+        const float *tag = tag_at(tags, joint, truncate_inside(row[0], heat->width), truncate_inside(row[1], heat->height));
+        int finite = 1;
+        for (int l = 0; l < length; l++) {
+            collected[count * length + l] = tag[l * tags->value];
+            finite &= hae_is_finite(tag[l * tags->value]);
+        }
+        count += finite;
+    }
+    return count;
+}
+
+/* The mean tag of a person; 0 where it has none that is finite. */
+static int mean_tag(const float *collected, int count, int length, float *mean)
+{
+    if (count == 0)
+        return 0;
+    for (int l = 0; l < length; l++) {
+        mean[l] = hae_numpy_mean_column(collected, (size_t)count, (size_t)length, (size_t)l);
+        if (!hae_is_finite(mean[l]))
+            return 0;
+    }
+    return 1;
+}
+
+/* First maximum, in row-major order, of the score over all pixels that have a finite heat and tag; -1: there is none. */
+static int64_t best_pixel(const HaeHeat *heat, const HaeTags *tags, int joint, const float *mean, int mode)
+{
+    const float *map = heat->data + (size_t)joint * heat->height * heat->width;
+    int64_t best = -1;
+    float best_score = 0.0f;
+    for (int y = 0; y < heat->height; y++)
+        for (int x = 0; x < heat->width; x++) {
+            const int64_t at = (int64_t)y * heat->width + x;
+            const float *tag = tag_at(tags, joint, x, y);
+            float squares = 0.0f;
+            int finite = hae_is_finite(map[at]);
+            for (int l = 0; l < tags->length; l++) {
+                const float difference = tag[l * tags->value] - mean[l];
+                finite &= hae_is_finite(tag[l * tags->value]);
+                squares += difference * difference;
+            }
+            if (!finite)
+                continue;
+            const float score = hae_refine_score(map[at], squares, mode);
+            if (best < 0 || score > best_score) {
+                best = at;
+                best_score = score;
+            }
+        }
+    return best;
+}
+
+static void fill_in(float *row, const HaeHeat *heat, int joint, int64_t pixel, const HaeSettings *settings)
+{
+    const int x = (int)(pixel % heat->width), y = (int)(pixel / heat->width);
+    const float value = heat->data[(size_t)joint * heat->height * heat->width + (size_t)pixel];
+    if (settings->mode == HAE_MMPOSE1) {
+        row[0] = (float)x;
+        row[1] = (float)y;
+        row[2] = value;
+    } else if (value > 0.0f) {
+        row[0] = (float)x + (settings->use_udp ? 0.0f : 0.5f);
+        row[1] = (float)y + (settings->use_udp ? 0.0f : 0.5f);
+        row[2] = value;
+        hae_quarter_step(heat, joint, x, y, row);
+    }
+}
+
+int hae_refine(HaePersons *persons, const HaeHeat *heat, const HaeTags *tags, const HaeSettings *settings)
+{
+    float *collected = malloc(((size_t)persons->joints + 1) * (size_t)tags->length * sizeof(float));
+    if (!collected)
+        return -1;
+    float *mean = collected + (size_t)persons->joints * tags->length;
+    for (int person = 0; person < persons->count; person++) {
+        float *rows = persons->rows + (size_t)person * persons->joints * (3 + persons->length);
+        const int count = tags_of_person(rows, persons, heat, tags, collected);
+        if (!mean_tag(collected, count, tags->length, mean))
+            continue;
+        for (int joint = 0; joint < persons->joints; joint++) {
+            float *row = rows + (size_t)joint * (3 + persons->length);
+            if (row[2] != 0.0f)
+                continue;
+            const int64_t pixel = best_pixel(heat, tags, joint, mean, settings->mode);
+            if (pixel >= 0)
+                fill_in(row, heat, joint, pixel, settings);
+        }
+    }
+    free(collected);
+    return 0;
+}

@@ -1,0 +1,19 @@
+/* The score of step 7, shared by the ways to find its maximum. */
+#ifndef HRNETAE_REFINE_H
+#define HRNETAE_REFINE_H
+
+#include "hrnetae.h"
+#include "numbers.h"
+
+/* `squares`: the float32 sum of squared tag differences. mmpose1 minimises rint(distance) * 100 - heat: the same
+ * search with the sign turned, which changes no float32. */
+static inline float hae_refine_score(float heat, float squares, int mode)
+{
+    const float distance = hae_rint_positive(sqrtf(squares));
+    return mode == HAE_MMPOSE1 ? -(distance * 100.0f - heat) : heat - distance;
+}
+
+/* Step 6's step, which the reference also gives a joint that is filled in. position: x, y. */
+void hae_quarter_step(const HaeHeat *heat, int joint, int x, int y, float *position);
+
+#endif

@@ -1,0 +1,99 @@
+"""The decoder: one image's network outputs to people, in one call of the kernels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from hrnetae import _kernels
+from hrnetae.outputs import NetworkOutput, arrange
+from hrnetae.params import DecodeParams, check_size
+from hrnetae.poses import Poses
+from hrnetae.skeleton import COCO17, Skeleton
+from hrnetae.steps import joint_arrays
+
+
+class Decoder:
+    """Turns the raw heatmaps and tag maps of an associative-embedding network into people.
+
+    params: how; the defaults are the reference's. skeleton: which joints the maps show.
+    A decoder keeps nothing between calls and may be used from many threads at once.
+    """
+
+    def __init__(self, params: DecodeParams | None = None, skeleton: Skeleton = COCO17) -> None:
+        if params is not None and not isinstance(params, DecodeParams):
+            raise TypeError(f"params: {type(params).__name__}, expected DecodeParams")
+        if not isinstance(skeleton, Skeleton):
+            raise TypeError(f"skeleton: {type(skeleton).__name__}, expected Skeleton")
+        self.params = DecodeParams() if params is None else params
+        self.skeleton = skeleton
+        self._flip_index, self._joint_order = joint_arrays(skeleton)
+
+    def decode(
+        self,
+        output: NetworkOutput,
+        flipped: NetworkOutput | None = None,
+        *,
+        image_size: tuple[int, int],
+        scales: Sequence[float] | None = None,
+    ) -> Poses:
+        """The people of one image.
+
+        output: float32 or float16 (2K, H, W) or (1, 2K, H, W), K heatmaps then K tag maps; or a sequence of such
+            arrays, one per stage (HigherHRNet: (2K, H, W), (K, 2H, 2W)). flipped: the same for the mirrored input,
+            or None. Neither is written to; arrays without gaps are not copied.
+        image_size: (width, height) of the image in pixels.
+        scales: test scales; output and flipped are then lists with one entry (array or stages) per scale.
+        Raises TypeError or ValueError that names the argument, what came and what was expected.
+        """
+        image_size = check_size("image_size", image_size)
+        maps = arrange(output, flipped, self.params, self.skeleton, scales)
+        keypoints, scores, tags = _kernels.decode(maps, self._flip_index, self._joint_order, self.params, image_size)
+        return Poses(keypoints, scores, tags, self.skeleton)
+
+    def decode_batch(
+        self,
+        outputs: Sequence[NetworkOutput],
+        flipped: Sequence[NetworkOutput | None] | None = None,
+        *,
+        image_sizes: Sequence[tuple[int, int]],
+        scales: Sequence[float] | None = None,
+        threads: int | None = None,
+    ) -> list[Poses]:
+        """The people of many images, in the order of ``outputs``; each image as :meth:`decode` takes it.
+
+        outputs: B outputs, or an array (B, 2K, H, W). flipped: B of the same, or None. image_sizes: B (width, height).
+        threads: how many images are decoded at once; None for as many as this process has processors.
+        """
+        count = len(outputs)
+        mirrored = [None] * count if flipped is None else flipped
+        for name, length in (("flipped", len(mirrored)), ("image_sizes", len(image_sizes))):
+            if length != count:
+                raise ValueError(f"{name}: {length} entries, expected one for each of the {count} outputs")
+        workers = min(_check_threads(threads), count)
+
+        def one(i: int) -> Poses:
+            return self.decode(outputs[i], mirrored[i], image_size=image_sizes[i], scales=scales)
+
+        if workers <= 1:
+            return [one(i) for i in range(count)]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(one, range(count)))
+
+
+def _check_threads(threads: int | None) -> int:
+    if threads is None:
+        return available_processors()
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"threads: {threads!r}, expected a whole number or None")
+    if threads < 1:
+        raise ValueError(f"threads: {threads}, expected 1 or more")
+    return threads
+
+
+def available_processors() -> int:
+    """How many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

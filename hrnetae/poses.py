@@ -1,0 +1,63 @@
+"""The people found in one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hrnetae.skeleton import COCO17, Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """P people of K joints.
+
+    keypoints: (P, K, 3) float32: x, y in image pixels, joint value. A joint that was not found has the value 0 and a
+        position without meaning.
+    scores: (P,) float32; (P, K) with ``score_per_joint``.
+    tags: (P, K, L) float32: plain tag, with flip test also the mirrored one; 0 for joints that were filled in.
+    """
+
+    keypoints: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    tags: npt.NDArray[np.float32]
+    skeleton: Skeleton = COCO17
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, index: int | slice) -> Poses:
+        """The people of a slice, or one person as Poses of length 1."""
+        if isinstance(index, slice):
+            chosen = index
+        else:
+            at = range(len(self))[index]
+            chosen = slice(at, at + 1)
+        return Poses(self.keypoints[chosen], self.scores[chosen], self.tags[chosen], self.skeleton)
+
+    def __iter__(self) -> Iterator[Poses]:
+        return (self[i] for i in range(len(self)))
+
+    def boxes(self) -> npt.NDArray[np.float32]:
+        """(P, 4) float32: x, y, width, height of the smallest box around all K points of a person, in image pixels."""
+        low = self.keypoints[:, :, :2].min(axis=1)
+        return np.concatenate([low, self.keypoints[:, :, :2].max(axis=1) - low], axis=1)
+
+    def person_scores(self) -> npt.NDArray[np.float32]:
+        """(P,) float32: one number a person; the mean over the joints where scores are kept per joint."""
+        return self.scores if self.scores.ndim == 1 else self.scores.mean(axis=1)
+
+    def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
+        """COCO keypoint results: plain Python numbers, one entry a person, in the order of the people.
+
+        Format: https://cocodataset.org/#format-results (keypoints are x, y, joint value; bbox is x, y, width, height).
+        """
+        rows = self.keypoints.reshape(len(self), -1).tolist()
+        return [
+            {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score, "bbox": box}
+            for row, score, box in zip(rows, self.person_scores().tolist(), self.boxes().tolist(), strict=True)
+        ]

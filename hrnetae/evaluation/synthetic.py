@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnetae.params import check_size
 from hrnetae.skeleton import COCO17, Skeleton
 
 Half = NDArray[np.float16]
@@ -77,6 +78,8 @@ def draw_scene(
         raise ValueError(f"stages: {stages}, expected 1 or 2")
     if noise < 0:
         raise ValueError(f"noise: {noise}, expected 0 or more")
+    image_size = check_size("image_size", image_size)
+    map_size = check_size("map_size", map_size)
     figures, seen, heights = _place_figures(rng, people, image_size, skeleton)
     annotations = [
         _annotation(joints, shown, height, image_size)

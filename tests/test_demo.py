@@ -126,8 +126,8 @@ def test_bundled_scenes_have_coco_ground_truth() -> None:
 def test_clean_scene_decodes_to_the_drawn_people(skeleton: hrnetae.Skeleton, stages: int) -> None:
     """One figure, no noise: every drawn joint is found to within half a map cell (cells are 5 pixels).
 
-    Near the left and right edges, where the map ends, the reference has its quirk: the resized heat is constant over the
-    last half-cell, and such a plateau of the same tag takes over the joint. Those joints are left out.
+    Near the left and right edges, where the map ends, the reference has its quirk: the resized heat is constant over
+    the last half-cell, and such a plateau of the same tag takes over the joint. Those joints are left out.
     """
     for seed in range(5):
         scene = synthetic.draw_scene(np.random.default_rng(seed), 1, (640, 480), stages=stages, skeleton=skeleton)

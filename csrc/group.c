@@ -262,7 +262,8 @@ int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const
         persons->rows = NULL;
         return -1;
     }
-    if (settings->ignore_too_much && persons->count > settings->max_num_people)
+    /* mmpose 1.x matches against everybody, and returns the first ones whatever ignore_too_much says. */
+    if ((settings->ignore_too_much || settings->mode == HAE_MMPOSE1) && persons->count > settings->max_num_people)
         persons->count = settings->max_num_people;
     return 0;
 }

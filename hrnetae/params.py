@@ -20,7 +20,8 @@ class DecodeParams:
     tag_threshold: a candidate joins a person only if its tag is nearer than this to the person's mean tag.
     nms_kernel: side of the max-pooling window in pixels, odd.
     use_detection_val: the assignment cost is rint(tag distance) * 100 - heat; off: the tag distance itself.
-    ignore_too_much: only the first ``max_num_people`` persons are matched against and returned.
+    ignore_too_much: only the first ``max_num_people`` persons are matched against and returned ("mmpose1" matches
+        against all and returns the first ``max_num_people``, on or off).
     tag_per_joint: one tag map per joint; off: one tag map shared by all joints.
     adjust, refine: the sub-pixel step; the filling in of missing joints.
     project2image: maps are resized to the image before peaks are looked for; off: to the network's own map.

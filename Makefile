@@ -1,0 +1,42 @@
+# `make demo` and `make test` need Python 3.11, gcc and pip; all else goes into .venv.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
+
+.PHONY: help demo test check bench clean
+.DELETE_ON_ERROR:
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/installed ## run the main job on what the package carries
+	$(BIN)/hrnetae demo --out demo_output
+
+test: $(VENV)/installed-test ## run the test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev ## lint and type checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint csrc/*.pyx
+
+bench: $(VENV)/installed-bench ## time the kernels; writes bench/results
+	$(BIN)/python -m bench
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+# The extension is built again when its sources change; Python files are used where they lie.
+$(VENV)/installed: $(VENV)/bin/pip $(SOURCES)
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-%: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[$*]'
+	touch $@

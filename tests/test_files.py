@@ -112,6 +112,9 @@ def test_npz_bytes_depend_on_the_arrays_alone(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     np.savez(tmp_path / "c.npz", output_0=some_maps())
     assert (tmp_path / "c.npz").stat().st_size == (tmp_path / "a.npz").stat().st_size
+    with pytest.raises(ValueError, match="Object arrays"):
+        write_arrays(tmp_path / "d.npz", {"output_0": np.array([None])})
+    assert not (tmp_path / "d.npz").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 from types import MappingProxyType
+
+from hrnetae import __version__
 
 # verb -> module (imported only when the verb is used, with main(argv) -> exit code) and one line for the help
 VERBS = MappingProxyType(
@@ -29,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"verbs:\n{verbs}\n\nhrnetae VERB --help explains a verb.\nexample: hrnetae eval --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"hrnetae {version()}")
+    parser.add_argument("--version", action="version", version=f"hrnetae {__version__}")
     parser.add_argument("verb", metavar="VERB", type=_verb, help="what to do, see below")
     parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="the verb's own arguments")
     return parser
@@ -44,14 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"hrnetae {args.verb}: interrupted", file=sys.stderr)
         return _INTERRUPTED
-
-
-def version() -> str:
-    """The installed package's version."""
-    try:
-        return importlib.metadata.version("hrnetae")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _verb(text: str) -> str:

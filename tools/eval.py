@@ -61,7 +61,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         (
             "datalist_txt",
             "FILE",
-            "the inputs, one npz path per line: line N (from 0) is vamp's output N, X_flip is the flip of X; not needed "
+            "the inputs, one npz path per line: line N (from 0) is vamp's output N, X_flip the flip of X; not needed "
             "for outputs with the pictures' names",
         ),
         ("data_root", "DIR", "dataset with person_keypoints_val2017.json, itself or in annotations/"),

@@ -47,11 +47,20 @@ class Parser(argparse.ArgumentParser):
             prog=prog,
             description=description,
             epilog=f"example: {example}",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Defaults,
         )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         return super().parse_known_args(with_underscores(sys.argv[1:] if args is None else args), namespace)
+
+
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that say something: not "None", and not that a flag is off."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or (action.nargs == 0 and not isinstance(action, Switch)):
+            return action.help
+        return super()._get_help_string(action)
 
 
 class Switch(argparse.Action):

@@ -165,7 +165,7 @@ def _decode_all(
     results: list[Result] = []
     reading = decoding = 0.0
     work = list(zip(folder.samples, pictures, strict=True))
-    for done, decoded in enumerate(_ordered_map(decode, work, job.workers), 1):
+    for done, decoded in enumerate(ordered_map(decode, work, job.workers), 1):
         results += decoded.results
         reading += decoded.reading
         decoding += decoded.decoding
@@ -197,7 +197,7 @@ def _read_pair(sample: Sample) -> tuple[tuple[Maps, ...], tuple[Maps, ...] | Non
     return output, flipped
 
 
-def _ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """``map`` by a pool of threads, in order, with few items in work. The first error, in order, ends it."""
     pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(max_workers=workers) as pool:

@@ -73,9 +73,14 @@ def write_outputs(path: str | os.PathLike[str], stages: Sequence[Maps], dtype: D
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to an uncompressed npz, atomically. The bytes depend on the arrays alone."""
-    with atomic_write(path) as handle:
-        np.savez(handle, allow_pickle=False, **dict(arrays))
+    """Write named arrays to an npz as ``numpy.savez`` does, but atomically. The bytes depend on the arrays alone.
+
+    Errors: OSError; ValueError for an array of objects, which would need a pickle.
+    """
+    with atomic_write(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
+        for key, array in arrays.items():
+            with archive.open(key + _SUFFIX, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def _stage_keys(name: str, members: Sequence[str]) -> list[str]:

@@ -35,6 +35,5 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
             if sync:
                 os.fsync(handle.fileno())
         temporary.replace(target)
-    except BaseException:  # also a keyboard interrupt must not leave the temporary file behind
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)  # gone already where all went well

@@ -20,7 +20,7 @@ check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint csrc/*.pyx
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint csrc/*.pyx
 
 bench: $(VENV)/installed-bench ## time the kernels; writes bench/results
 	$(BIN)/python -m bench

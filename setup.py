@@ -20,8 +20,8 @@ if sys.platform == "win32":
 else:
     # -ffp-contract=off: the decoder's fused multiply-adds are explicit, and no others may appear.
     # -fno-math-errno lets sqrtf be the instruction.
-    compile_args = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
-    compile_args += ["-g", "-O1"] if DEBUG else ["-g0"]
+    compile_args = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    compile_args += ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
     if os.environ.get("HRNETAE_WERROR") == "1":
         compile_args.append("-Werror")
 

@@ -58,7 +58,8 @@ def arrange(
     by_scale = [_stages(f"output{where}", entry) for where, entry in _entries("output", output, scales, order)]
     stages = len(by_scale[0])
     if any(len(entry) != stages for entry in by_scale):
-        raise ValueError(f"output: {[len(entry) for entry in by_scale]} stages by scale, expected the same number for each")
+        counts = [len(entry) for entry in by_scale]
+        raise ValueError(f"output: {counts} stages by scale, expected the same number for each")
     tag_stage = -1
     for stage in range(stages):
         for entry in by_scale:
@@ -145,7 +146,7 @@ def _with_tags(params: DecodeParams, skeleton: Skeleton) -> int:
 
 def _check_channels(name: str, maps: Maps, params: DecodeParams, skeleton: Skeleton) -> bool:
     """True if the stage has tag maps."""
-    found, joints, both = maps.shape[0], len(skeleton), _with_tags(params, skeleton)
+    found, joints, both = int(maps.shape[0]), len(skeleton), _with_tags(params, skeleton)
     if found not in (joints, both):
         raise ValueError(
             f"{name}: {found} channels, expected {both} (heatmaps and tag maps) or {joints} (heatmaps alone) "

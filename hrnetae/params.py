@@ -82,12 +82,10 @@ def check_size(name: str, size: Any) -> tuple[int, int]:
         width, height = size
     except (TypeError, ValueError):
         raise TypeError(f"{name}: {size!r}, expected (width, height)") from None
-    for value in (width, height):
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise TypeError(f"{name}: {size!r}, expected two whole numbers (width, height)")
-        if not 1 <= value <= MAX_SIDE:
-            raise ValueError(f"{name}: {size!r}, expected a width and a height from 1 to {MAX_SIDE}")
-    return int(width), int(height)
+    width, height = _whole(name, width), _whole(name, height)
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise ValueError(f"{name}: {size!r}, expected a width and a height from 1 to {MAX_SIDE}")
+    return width, height
 
 
 # Pixel indices are 32-bit in the kernels, and float32 carries whole pixel positions exactly up to 2^24.
@@ -97,17 +95,19 @@ MAX_SIDE = 1 << 15
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: {value!r}, expected a whole number")
-    if not -(1 << 31) < value < 1 << 31:
-        raise ValueError(f"{name}: {value}, expected a 32-bit number")
-    return int(value)
+    whole = int(value)
+    if not -(1 << 31) < whole < 1 << 31:
+        raise ValueError(f"{name}: {whole}, expected a 32-bit number")
+    return whole
 
 
 def _real(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: {value!r}, expected a number")
-    if not math.isfinite(value):
-        raise ValueError(f"{name}: {value}, expected a finite number")
-    return float(value)
+    real = float(value)
+    if not math.isfinite(real):
+        raise ValueError(f"{name}: {real}, expected a finite number")
+    return real
 
 
 def _switch(name: str, value: Any) -> bool:

@@ -56,8 +56,22 @@ class Poses:
 
         Format: https://cocodataset.org/#format-results (keypoints are x, y, joint value; bbox is x, y, width, height).
         """
-        rows = self.keypoints.reshape(len(self), -1).tolist()
+        rows = self.keypoints.reshape(len(self), 3 * self.keypoints.shape[1]).tolist()
         return [
             {"image_id": image_id, "category_id": category_id, "keypoints": row, "score": score, "bbox": box}
             for row, score, box in zip(rows, self.person_scores().tolist(), self.boxes().tolist(), strict=True)
         ]
+
+    def to_supervision(self) -> Any:
+        """These people as ``supervision.KeyPoints`` (the package supervision, 0.29 or later, must be installed).
+
+        xy: (P, K, 2), keypoint_confidence: (P, K), detection_confidence: (P,), class_id 0 for everyone.
+        """
+        import supervision  # an optional neighbour: only who asks for its type needs it
+
+        return supervision.KeyPoints(
+            xy=self.keypoints[:, :, :2],
+            class_id=np.zeros(len(self), int),
+            keypoint_confidence=self.keypoints[:, :, 2],
+            detection_confidence=self.person_scores(),
+        )

@@ -1,8 +1,8 @@
 """The steps of the decoder on dense arrays: arguments checked here, loops in the kernels.
 
-They compose: ``heat, tags = project(output, flipped, image_size=(w, h))``, ``persons = group_by_tag(*top_k(heatmap_nms(heat),
-tags))``, ``persons = refine(adjust(persons, heat), heat, tags)``. :class:`hrnetae.Decoder` does the same in one call,
-faster. The method is Newell et al. 2017, "Associative Embedding"; the details are those of mmpose's decoder.
+They compose: ``heat, tags = project(output, flipped, image_size=(w, h))``, ``persons =
+group_by_tag(*top_k(heatmap_nms(heat), tags))``, ``persons = refine(adjust(persons, heat), heat, tags)``.
+X
 """
 
 from __future__ import annotations
@@ -110,9 +110,7 @@ def group_by_tag(
     if sorted(order) != list(range(joints)):
         raise ValueError(f"joint_order: {order}, expected every index of 0..{joints - 1} once")
     params = DecodeParams() if params is None else params
-    persons: Floats = _kernels.group_by_tag(
-        value_array, x_array, y_array, tag_array, np.array(order, np.int32), params
-    )
+    persons: Floats = _kernels.group_by_tag(value_array, x_array, y_array, tag_array, np.array(order, np.int32), params)
     return persons
 
 
@@ -169,7 +167,8 @@ def _tags(tags: npt.NDArray[Any], heat: Floats) -> Floats:
     joints, height, width = heat.shape
     shape = tags.shape
     if len(shape) != 4 or shape[0] not in (1, joints) or shape[1:3] != (height, width) or shape[3] < 1:
-        raise ValueError(f"tags: shape {shape}, expected ({joints} or 1, {height}, {width}, L), the heatmaps' K, H and W")
+        expected = f"({joints} or 1, {height}, {width}, L), the heatmaps' K, H and W"
+        raise ValueError(f"tags: shape {shape}, expected {expected}")
     # Any strides will do for the kernels, but they must be whole floats.
     aligned = tags if tags.dtype == np.float32 and all(step % 4 == 0 for step in tags.strides) else None
     return np.ascontiguousarray(tags, dtype=np.float32) if aligned is None else aligned

@@ -2,7 +2,8 @@
 
 They compose: ``heat, tags = project(output, flipped, image_size=(w, h))``, ``persons =
 group_by_tag(*top_k(heatmap_nms(heat), tags))``, ``persons = refine(adjust(persons, heat), heat, tags)``.
-X
+:class:`hrnetae.Decoder` does the same in one call, faster. The method is that of Newell et al. 2017, "Associative
+Embedding"; the details are those of mmpose's decoder.
 """
 
 from __future__ import annotations

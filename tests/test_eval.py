@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hrnetae.evaluation.evaluate import EvalJob, evaluate, ordered_map
 from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth, picture_size
-from hrnetae.evaluation.metrics import METRICS, keypoint_metrics
+from hrnetae.evaluation.metrics import BACKENDS, METRICS, keypoint_metrics
 from hrnetae.evaluation.results import write_results
 from hrnetae.files import DataError, write_outputs
 from hrnetae.files.npz import write_arrays
@@ -196,6 +196,58 @@ def test_the_result_does_not_depend_on_the_workers(template: Dataset, tmp_path: 
     assert [entry["image_id"] for entry in json.loads(written[0])] == sorted(
         (entry["image_id"] for entry in json.loads(written[0])), key=[p[1] for p in PICTURES].index
     )
+
+
+def test_every_way_to_the_metrics_gives_the_same(template: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for backend in BACKENDS:
+        assert tool.main(template.args("--json", "--metrics", backend)) == 0
+        found.append(json.loads(capsys.readouterr().out)["metrics"])
+    assert found[0] == found[1]
+
+
+def test_checksums_are_compared_on_request(data: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    path = data.vamp / "output_000003.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert tool.main(data.args()) == 0
+    capsys.readouterr()
+    assert tool.main(data.args("--verify")) == 1
+    assert f"{path}: damaged (Bad CRC-32" in capsys.readouterr().err
+
+
+def test_many_pictures_in_pieces(data: Dataset, tmp_path: Path) -> None:
+    """More pictures than a thread takes at a time, which all read into the same memory."""
+    lines: list[str] = []
+    truth = json.loads(data.ann_file.read_text())
+    images = truth["images"]
+    truth["images"] = []
+    (tmp_path / "many").mkdir()
+    for number in range(75):
+        entry = images[number % 4]
+        truth["images"].append(entry | {"id": 1000 + number, "file_name": f"p{number}.jpg"})
+        for kind in range(2):
+            source = data.vamp / f"output_{2 * (number % 4) + kind:06d}.npz"
+            shutil.copy(source, tmp_path / "many" / f"output_{len(lines):06d}.npz")
+            lines.append(f"p{number}{'_flip' * kind}.npz")
+    data.datalist.write_text("\n".join(lines))
+    expected = json.loads(run(tmp_path, data.args("--output_data", str(data.vamp), "--datalist_txt", str(few(data)))))
+    data.ann_file.write_text(json.dumps(truth))
+    args = data.args("--output_data", str(tmp_path / "many"))
+    written = [run(tmp_path, [*args, "--num_process", workers]) for workers in ("1", "2", "5")]
+    assert written[0] == written[1] == written[2]
+    found = json.loads(written[0])
+    for number in range(75):
+        ours = [entry | {"image_id": 0} for entry in found if entry["image_id"] == 1000 + number]
+        theirs = [entry | {"image_id": 0} for entry in expected if entry["image_id"] == images[number % 4]["id"]]
+        assert ours == theirs
+
+
+def few(data: Dataset) -> Path:
+    path = data.root / "few.txt"
+    path.write_text("".join(f"{stem}.npz\n{stem}_flip.npz\n" for stem, *_ in PICTURES))
+    return path
 
 
 def run(tmp_path: Path, args: list[Any]) -> bytes:
@@ -488,6 +540,7 @@ def test_results_that_cannot_be_written(data: Dataset, tmp_path: Path, capsys: p
         ["--input_size", "512"],
         ["--input_size", "0", "512"],
         ["--num_process", "0"],
+        ["--metrics", "matlab"],
         ["--num_process", "ten"],
         ["--unknown"],
         ["stray"],

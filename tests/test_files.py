@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import stat
@@ -17,12 +18,13 @@ from hrnetae.files import (
     DataError,
     atomic_write,
     find_outputs,
+    npz,
     pair_by_name,
     read_datalist,
     read_outputs,
     write_outputs,
 )
-from hrnetae.files.npz import write_arrays
+from hrnetae.files.npz import ReadBuffer, write_arrays
 
 
 def some_maps(channels: int = 34, side: int = 8, seed: int = 0) -> NDArray[np.float16]:
@@ -199,7 +201,7 @@ def test_npz_that_is_no_whole_archive(tmp_path: Path) -> None:
     for data, part in damaged.values():
         path.write_bytes(data)
         with pytest.raises(DataError) as error:
-            read_outputs(path)
+            read_outputs(path, verify=part == "CRC")
         message(error, path, part, "expected")
 
 
@@ -247,6 +249,142 @@ def test_npz_missing_or_a_folder(tmp_path: Path) -> None:
         with pytest.raises(DataError) as error:
             read_outputs(path)
         message(error, path, part)
+
+
+# ------------------------------------------------------------------------------------------- npz, read in one go
+
+
+def plain_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} was left to the archive library")
+
+    monkeypatch.setattr(npz, "_read_archive", refuse)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("verify", [False, True])
+def test_npz_as_the_accelerator_writes_it_is_plain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: type, verify: bool
+) -> None:
+    maps: NDArray[Any] = some_maps().astype(dtype)
+    second: NDArray[Any] = some_maps(17, 16).astype(dtype)
+    write_outputs(tmp_path / "ours.npz", [maps, second], dtype=dtype)
+    np.savez(tmp_path / "numpys.npz", output_0=maps, output_1=second[0])
+    plain_only(monkeypatch)
+    buffer = ReadBuffer()
+    for name in ("ours.npz", "numpys.npz"):
+        for into in (None, buffer, buffer):
+            stages = read_outputs(tmp_path / name, verify=verify, into=into)
+            assert all(stage.dtype == dtype and stage.flags.aligned and stage.flags.c_contiguous for stage in stages)
+            assert stages[0].ctypes.data % 64 == 0
+            np.testing.assert_array_equal(stages[0], maps[0])
+            np.testing.assert_array_equal(stages[1], second[0])
+
+
+def test_npz_arrays_lie_in_the_buffer_until_its_next_use(tmp_path: Path) -> None:
+    for number in range(3):
+        write_outputs(tmp_path / f"{number}.npz", [some_maps(seed=number)])
+    write_outputs(tmp_path / "large.npz", [some_maps(side=32)])
+    buffer = ReadBuffer()
+    where = {read_outputs(tmp_path / f"{number}.npz", into=buffer)[0].ctypes.data for number in range(3)}
+    assert len(where) == 1
+    (kept,) = read_outputs(tmp_path / "0.npz", into=buffer)
+    (large,) = read_outputs(tmp_path / "large.npz", into=buffer)  # needs more room, which leaves the arrays alone
+    np.testing.assert_array_equal(large, some_maps(side=32)[0])
+    np.testing.assert_array_equal(kept, some_maps(seed=0)[0])
+
+
+@pytest.mark.parametrize("shift", range(1, 9))
+def test_npz_at_any_place_in_the_file(tmp_path: Path, shift: int) -> None:
+    """Extra fields move the arrays by single bytes; they come out aligned all the same."""
+    maps = some_maps().astype(np.float32)
+    with zipfile.ZipFile(tmp_path / "o.npz", "w") as archive:
+        archive.writestr("output_0.npy", npy_file(maps))
+        archive.writestr("output_1.npy", npy_file(maps[:, :17]))
+    data = zipfile_with_padding(tmp_path / "o.npz", shift)
+    (tmp_path / "o.npz").write_bytes(data)
+    buffer = ReadBuffer()
+    for _ in range(2):
+        first, second = read_outputs(tmp_path / "o.npz", into=buffer)
+        assert first.flags.aligned and second.flags.aligned
+        np.testing.assert_array_equal(first, maps[0])
+        np.testing.assert_array_equal(second, maps[0, :17])
+
+
+def npy_file(array: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def zipfile_with_padding(path: Path, shift: int) -> bytes:
+    """The same archive with ``shift`` bytes of extra field in front of every member's data."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(stream, "w") as new:
+        for name in old.namelist():
+            info = zipfile.ZipInfo(name)
+            info.extra = b"\xfe\xca" + shift.to_bytes(2, "little") + bytes(shift)
+            new.writestr(info, old.read(name))
+    return stream.getvalue()
+
+
+def test_npz_in_archives_that_are_not_plain(tmp_path: Path) -> None:
+    maps = some_maps()
+    path = tmp_path / "o.npz"
+    write_outputs(path, [maps])
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"a comment"
+    commented = path.read_bytes()
+    path.write_bytes(whole)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes.txt", b"another member")
+    for data in (commented, path.read_bytes(), b"bytes in front" + whole):
+        path.write_bytes(data)
+        np.testing.assert_array_equal(read_outputs(path)[0], maps[0])
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_npz_with_bytes_changed(tmp_path: Path, verify: bool) -> None:
+    """Whatever stands in the headers and the directory: the maps as they are in the file, or an error that says so."""
+    maps = some_maps()
+    path = tmp_path / "o.npz"
+    write_outputs(path, [maps])
+    whole = path.read_bytes()
+    buffer = ReadBuffer()
+    rng = np.random.default_rng(0)
+    headers = [*range(190), *range(190 + maps.nbytes, len(whole))]
+    for place in headers:
+        data = bytearray(whole)
+        data[place] = rng.choice([0, 255, data[place] ^ 1, data[place] ^ 0x80, rng.integers(256)])
+        path.write_bytes(data)
+        try:
+            (read,) = read_outputs(path, verify=verify, into=buffer)
+        except DataError as error:
+            assert str(path) in str(error)
+        else:
+            assert read.size == maps.size
+            if verify or read.shape == maps[0].shape:
+                np.testing.assert_array_equal(read.view(np.uint16), maps[0].view(np.uint16))
+
+
+def test_npz_bytes_are_those_of_the_libraries(tmp_path: Path) -> None:
+    arrays: dict[str, NDArray[Any]] = {
+        "output_0": some_maps(),
+        "output_1": np.asfortranarray(some_maps(17)),
+        "single": some_maps().astype(">f4"),
+        "empty": np.zeros((0, 3)),
+        "number": np.array(1.5),
+        "whole": np.arange(5),
+        "every_second": some_maps()[:, ::2],
+    }
+    write_arrays(tmp_path / "o.npz", arrays)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for key, array in arrays.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array)
+    assert (tmp_path / "o.npz").read_bytes() == stream.getvalue()
 
 
 # ----------------------------------------------------------------------------------------------------------- datalist

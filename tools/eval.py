@@ -13,6 +13,7 @@ from typing import Protocol
 
 from hrnetae.decoder import available_processors
 from hrnetae.evaluation.evaluate import EvalJob, EvalReport, evaluate
+from hrnetae.evaluation.metrics import BACKENDS
 from hrnetae.files.errors import DataError
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
 
@@ -77,6 +78,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add(
         "--num_process", type=positive, metavar="N", default=workers, help="workers; the result does not depend on them"
     )
+    add("--verify", action="store_true", help="compare the checksums of the outputs' files, which takes longer")
+    add(
+        "--metrics",
+        choices=BACKENDS,
+        default=BACKENDS[0],
+        help="what computes them: our own code, or pycocotools, which gives the same numbers later",
+    )
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -110,6 +118,8 @@ def _job(parser: argparse.ArgumentParser, args: argparse.Namespace) -> EvalJob:
         params=decode_params(parser, args),
         workers=args.num_process,
         out=args.out,
+        verify=args.verify,
+        metrics=args.metrics,
     )
 
 

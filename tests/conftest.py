@@ -1,0 +1,24 @@
+"""Hypothesis profiles: `quick` by default, `full` with HRNETAE_FULL=1. Both draw the same examples in every run."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+FULL = os.environ.get("HRNETAE_FULL") == "1"
+
+# The examples are the same in every run, and no timing decides a test.
+_COMMON = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("quick", _COMMON, max_examples=150)
+settings.register_profile("full", _COMMON, max_examples=5000)
+settings.load_profile("full" if FULL else "quick")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked slow run with HRNETAE_FULL=1 alone."""
+    if not FULL:
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes; set HRNETAE_FULL=1"))

@@ -18,10 +18,11 @@ import pytest
 from golden import SHARED
 from numpy.typing import NDArray
 
+from hrnetae._kernels import number_lists
 from hrnetae.evaluation.evaluate import EvalJob, evaluate, ordered_map
 from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth, picture_size
 from hrnetae.evaluation.metrics import BACKENDS, METRICS, keypoint_metrics
-from hrnetae.evaluation.results import write_results
+from hrnetae.evaluation.results import Results, write_results
 from hrnetae.files import DataError, write_outputs
 from hrnetae.files.npz import write_arrays
 from hrnetae.params import DecodeParams
@@ -647,10 +648,59 @@ def test_other_skeletons_bring_their_sigmas(template: Dataset) -> None:
         keypoint_metrics(ground_truth, perfect, ids)
 
 
+def some_results(count: int) -> Results:
+    rng = np.random.default_rng(count)
+    scale = rng.choice([1e-6, 0.01, 1.0, 640.0, 1e20], (count, 17, 3))
+    keypoints = (rng.normal(size=(count, 17, 3)) * scale).astype(np.float32)
+    keypoints[:, ::5] = np.round(keypoints[:, ::5])
+    return Results(
+        rng.integers(1, 10**12, count),
+        np.ones(count, np.int64),
+        keypoints,
+        rng.random(count).astype(np.float32),
+        rng.normal(scale=100, size=(count, 4)),
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1024, 2500])
+def test_results_are_written_as_json_dumps_has_them(tmp_path: Path, count: int) -> None:
+    results = some_results(count)
+    write_results(tmp_path / "r.json", results)
+    expected = "[" + ",\n".join(json.dumps(entry, allow_nan=False) for entry in results) + "]\n"
+    assert (tmp_path / "r.json").read_text() == expected
+
+
 def test_results_hold_no_infinity(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_results(tmp_path / "r.json", [{"score": float("nan")}])
+    for column in ("keypoints", "scores", "boxes"):
+        results = some_results(3)
+        getattr(results, column)[1] = np.nan
+        with pytest.raises(ValueError, match="JSON"):
+            write_results(tmp_path / "r.json", results)
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_are_printed_as_python_prints_them() -> None:
+    rng = np.random.default_rng(0)
+    exponents = np.arange(-12, 58)
+    steps = np.arange(-3, 4)
+    groups = [
+        rng.integers(0, 2**64, 20_000, np.uint64).view(np.float64),
+        rng.integers(0, 0x7F800000, 20_000, np.uint32).view(np.float32).astype(np.float64),
+        rng.normal(size=50_000) * 2.0 ** rng.choice(exponents, 50_000),
+        rng.uniform(-700, 700, 50_000).astype(np.float32).astype(np.float64),
+        rng.uniform(0, 1, 50_000).astype(np.float16).astype(np.float64),
+        np.round(rng.uniform(-700, 700, 20_000), 2),
+        ((2.0**exponents).view(np.int64)[:, None] + steps).view(np.float64).ravel(),
+        (np.arange(1, 5000) / 10 * (1 + 2.0**-52)).ravel(),
+        np.arange(5000) / 64,
+        np.nextafter(np.arange(2000.0), np.inf),
+        np.nextafter(np.arange(2000.0), -np.inf),
+        (2.0 ** exponents[:, None] * (1 + steps * 2.0**-24)).ravel(),
+        np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1e16, 2.0**53 - 1, -(2.0**53)]),
+    ]
+    for values in groups:
+        assert number_lists(values[:, None]) == [f"[{value!r}]" for value in values.tolist()]
+    assert number_lists(groups[2].reshape(-1, 50)) == [repr(row) for row in groups[2].reshape(-1, 50).tolist()]
 
 
 # --------------------------------------------------------------------------------------------------------- the pool

@@ -80,6 +80,7 @@ def stem_of(path: str) -> str:
 
 
 def is_flip(stem: str) -> bool:
+    """Whether this is the name of a mirrored picture."""
     return stem.endswith(FLIP_SUFFIX) and stem != FLIP_SUFFIX
 
 

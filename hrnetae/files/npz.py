@@ -63,6 +63,7 @@ class ReadBuffer:
         return self._memory.data[shift : shift + size]
 
     def arrays_began_at(self, start: int) -> None:
+        """The first array of the file last read stood at this byte; the next file's probably does too."""
         self._start = start
 
 

@@ -32,7 +32,7 @@ def keypoint_metrics(
 ) -> dict[str, float]:
     """Score results against the annotations of the pictures ``image_ids`` alone.
 
-    backend: one of BACKENDS; "pycocotools" takes a hundred times as long for the same numbers.
+    backend: one of BACKENDS; "pycocotools" takes thirty times as long for the same numbers.
     Returns the METRICS in COCO's order, 0 to 1; -1, as pycocotools has it, where no person of that size is annotated.
     Nothing found at all is 0 throughout. At most 20 persons of a picture count (COCO's rule), the best-scored ones.
     Errors: DataError for annotations with another number of joints than the skeleton's or with something else than

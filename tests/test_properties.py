@@ -330,6 +330,28 @@ def test_group_by_tag(found: TopK, params: DecodeParams, default_order: bool, ra
     assert np.isfinite(grouped).all()
 
 
+def crowd(rng: np.random.Generator) -> TopK:
+    """Candidates for few persons, with tags as far apart as the cost of the padding is large, or nearer."""
+    joints, count, length = (int(rng.integers(*span)) for span in ((2, 5), (2, 16), (1, 3)))
+    values = 0.2 + rng.random((joints, count)).astype(np.float32) * np.float32(rng.choice([1, 1e-5]))
+    values = -np.sort(-values, axis=1)
+    values[0, int(rng.integers(1, count + 1)) :] = 0
+    spread = np.float32(rng.choice([1, 3, 1e4, 1e8, 1e9]))
+    tags = (rng.integers(-8, 9, (joints, count, length)) / 4).astype(np.float32) * spread
+    if hostile.chance(rng, 0.5):
+        tags += rng.normal(size=tags.shape).astype(np.float32) * spread
+    places = np.tile(np.arange(count, dtype=np.int32), (joints, 1))
+    return TopK(values, places, places, tags)
+
+
+@MORE
+@given(seeds, st.sampled_from([1.0, 1e10]), st.booleans())
+def test_group_by_tag_of_a_crowd(seed: int, tag_threshold: float, use_detection_val: bool) -> None:
+    found = crowd(np.random.default_rng(seed))
+    params = DecodeParams(tag_threshold=tag_threshold, use_detection_val=use_detection_val)
+    assert_array_equal(hrnetae.group_by_tag(*found, params), reference.group_by_tag(*found, params))
+
+
 @st.composite
 def people_on_maps(draw: st.DrawFn) -> tuple[Floats, Floats, Floats]:
     heat, tags = draw(heats_and_tags())

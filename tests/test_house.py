@@ -143,16 +143,6 @@ def test_nothing_imports_upwards() -> None:
     assert breaches(sources) == []
 
 
-def test_few_modules_call_the_kernels() -> None:
-    users = {
-        module
-        for module, (source, is_package) in package_sources().items()
-        for one in imports_of(source, module, is_package)
-        if one.name.startswith("hrnetae._kernels")
-    }
-    assert users == {"hrnetae.decoder", "hrnetae.steps", "hrnetae.evaluation.oks"}
-
-
 def test_heavy_libraries_wait_until_they_are_needed() -> None:
     late = {"torch", "onnxruntime", "matplotlib", "distributed", "supervision", "pycocotools"}
     for module, (source, is_package) in package_sources().items():

@@ -67,7 +67,6 @@ cdef extern from "hrnetae.h" nogil:
     int hae_assign(const double *, int, int, int32_t *)
     int hae_group(const HaeCandidates *, const int32_t *, const HaeSettings *, HaePersons *)
     void hae_adjust(HaePersons *, const HaeHeat *, const HaeSettings *)
-    void hae_dark(HaePersons *, const HaeHeat *)
     int hae_refine(HaePersons *, const HaeHeat *, const HaeTags *, const HaeSettings *)
     int hae_decode(const HaeOutputs *, const HaeSettings *, HaePoses *)
     void hae_poses_free(HaePoses *)
@@ -331,10 +330,7 @@ def adjust(float[:, :, ::1] persons not None, const float[:, :, ::1] heat not No
     cdef HaeHeat heat_of = _heat_view(heat)
     cdef HaeSettings settings = _settings(params, (1, 1), (1, 1))
     with nogil:
-        if settings.use_udp:
-            hae_dark(&people, &heat_of)
-        else:
-            hae_adjust(&people, &heat_of, &settings)
+        hae_adjust(&people, &heat_of, &settings)
 
 
 def refine(float[:, :, ::1] persons not None, const float[:, :, ::1] heat not None,

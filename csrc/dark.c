@@ -26,21 +26,20 @@ static float blur3(float before, float at, float after)
     return (before + after) * 0.25f + at * 0.5f;
 }
 
-static float blurred_row(const HaeHeat *heat, const float *map, int x, int y)
+static float blurred_row(const HaePatch *heat, int x, int y)
 {
-    const float *row = map + (size_t)y * heat->width;
+    const float *row = heat->data + (ptrdiff_t)(y - heat->top) * heat->stride - heat->left;
     return blur3(hae_finite_or_lowest(row[mirror_inside(x - 1, heat->width)]), hae_finite_or_lowest(row[x]),
                  hae_finite_or_lowest(row[mirror_inside(x + 1, heat->width)]));
 }
 
 /* The logarithm of the blurred heat at (x, y), which may lie outside by one pixel. */
-static float log_heat(const HaeHeat *heat, int joint, int x, int y)
+static float log_heat(const HaePatch *heat, int x, int y)
 {
-    const float *map = heat->data + (size_t)joint * heat->height * heat->width;
     x = clamp_inside(x, heat->width);
     y = clamp_inside(y, heat->height);
-    float value = blur3(blurred_row(heat, map, x, mirror_inside(y - 1, heat->height)), blurred_row(heat, map, x, y),
-                        blurred_row(heat, map, x, mirror_inside(y + 1, heat->height)));
+    float value = blur3(blurred_row(heat, x, mirror_inside(y - 1, heat->height)), blurred_row(heat, x, y),
+                        blurred_row(heat, x, mirror_inside(y + 1, heat->height)));
     if (!(value > 0.001f))
         value = 0.001f;
     if (value > 50.0f)
@@ -48,14 +47,14 @@ static float log_heat(const HaeHeat *heat, int joint, int x, int y)
     return (float)log((double)value);
 }
 
-static void dark_step(const HaeHeat *heat, int joint, float *position)
+void hae_dark_step(float *position, const HaePatch *heat)
 {
     const int x = hae_truncate(position[0]), y = hae_truncate(position[1]);
     const double epsilon = 0x1p-23;
-    const float at = log_heat(heat, joint, x, y);
-    const float left = log_heat(heat, joint, x - 1, y), right = log_heat(heat, joint, x + 1, y);
-    const float above = log_heat(heat, joint, x, y - 1), below = log_heat(heat, joint, x, y + 1);
-    const float before = log_heat(heat, joint, x - 1, y - 1), after = log_heat(heat, joint, x + 1, y + 1);
+    const float at = log_heat(heat, x, y);
+    const float left = log_heat(heat, x - 1, y), right = log_heat(heat, x + 1, y);
+    const float above = log_heat(heat, x, y - 1), below = log_heat(heat, x, y + 1);
+    const float before = log_heat(heat, x - 1, y - 1), after = log_heat(heat, x + 1, y + 1);
     const double gx = 0.5f * (right - left), gy = 0.5f * (below - above);
     const double gxx = (double)(right - 2.0f * at + left) + epsilon;
     const double gyy = (double)(below - 2.0f * at + above) + epsilon;
@@ -66,12 +65,4 @@ static void dark_step(const HaeHeat *heat, int joint, float *position)
         return; /* level ground to the last bit: there is no step */
     position[0] = hae_clamp_finite((double)position[0] - dx);
     position[1] = hae_clamp_finite((double)position[1] - dy);
-}
-
-void hae_dark(HaePersons *persons, const HaeHeat *heat)
-{
-    float *row = persons->rows;
-    for (int person = 0; person < persons->count; person++)
-        for (int joint = 0; joint < persons->joints; joint++, row += 3 + persons->length)
-            dark_step(heat, joint, row);
 }

@@ -28,20 +28,11 @@ static int find_persons(const HaeOutputs *outputs, const HaeSettings *settings, 
         || hae_group(&work->candidates, outputs->joint_order, settings, persons);
 }
 
-static void adjust_persons(const HaeSettings *settings, const HaeHeat *heat, HaePersons *persons)
-{
-    if (settings->mode == HAE_MMPOSE1)
-        hae_adjust(persons, heat, settings);
-    else if (settings->adjust && settings->use_udp)
-        hae_dark(persons, heat);
-    else if (settings->adjust)
-        hae_adjust(persons, heat, settings);
-}
-
 static int finish_persons(const HaeSettings *settings, const HaeHeat *heat, const HaeTags *tags, HaePoses *poses)
 {
     HaePersons *persons = &poses->persons;
-    adjust_persons(settings, heat, persons);
+    if (settings->adjust || settings->mode == HAE_MMPOSE1)
+        hae_adjust(persons, heat, settings);
     poses->scores_per_person = settings->score_per_joint ? persons->joints : 1;
     poses->scores = malloc(((size_t)persons->count * poses->scores_per_person + 1) * sizeof(float));
     if (!poses->scores)

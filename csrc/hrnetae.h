@@ -62,6 +62,13 @@ typedef struct {
     int joints, height, width;
 } HaeHeat;
 
+/* A rectangle of one joint's heat: pixel (x, y) of the map is data[(y - top) * stride + x - left]. width and height are
+ * the whole map's; whoever reads a patch stays inside the rectangle. */
+typedef struct {
+    const float *data;
+    int left, top, stride, width, height;
+} HaePatch;
+
 /* Top-k candidates: `count` of each joint, best first. tags: joints x count x length. */
 typedef struct {
     float *value;
@@ -98,9 +105,15 @@ int hae_assign(const double *cost, int rows, int columns, int32_t *column_of_row
 int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const HaeSettings *settings,
               HaePersons *persons);
 void hae_adjust(HaePersons *persons, const HaeHeat *heat, const HaeSettings *settings);
-void hae_dark(HaePersons *persons, const HaeHeat *heat);
+/* One joint's row. Needs the pixels around its position: one in each direction, two for the DARK step. */
+void hae_adjust_joint(float *row, const HaePatch *heat, const HaeSettings *settings);
+void hae_dark_step(float *row, const HaePatch *heat);
 void hae_person_scores(const HaePersons *persons, float *scores);
 void hae_joint_scores(const HaePersons *persons, float *scores);
+/* The mean tag of a person, from `count` tags with a finite one each; 0 where there is no finite mean. */
+int hae_mean_tag(const float *collected, int count, int length, float *mean);
+/* Writes a found joint; needs the pixels next to (x, y). */
+void hae_fill_in(float *row, const HaePatch *heat, int x, int y, const HaeSettings *settings);
 int hae_refine(HaePersons *persons, const HaeHeat *heat, const HaeTags *tags, const HaeSettings *settings);
 void hae_back_project(HaePersons *persons, int width, int height, const HaeSettings *settings);
 

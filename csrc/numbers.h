@@ -48,6 +48,8 @@ static inline float hae_finite_or_lowest(float value)
 
 static inline float hae_clamp_finite(double value)
 {
+    if (value != value)
+        return 0.0f;
     if (value > FLT_MAX)
         return FLT_MAX;
     if (value < -FLT_MAX)

@@ -1,14 +1,9 @@
 /* Step 7: fill in missing joints. Each is sought where the heat is high and the tag near the person's mean tag. */
+#include "adjust.h"
 #include "numbers.h"
 #include "refine.h"
 
 #include <stdlib.h>
-
-static int truncate_inside(float position, int size)
-{
-    const int at = hae_truncate(position);
-    return at < 0 ? 0 : at < size ? at : size - 1;
-}
 
 static const float *tag_at(const HaeTags *tags, int joint, int x, int y)
 {
@@ -25,7 +20,7 @@ static int tags_of_person(const float *rows, const HaePersons *persons, const Ha
         const float *row = rows + (size_t)joint * (3 + persons->length);
         if (!(row[2] > 0.0f))
             continue;
-        const float *tag = tag_at(tags, joint, truncate_inside(row[0], heat->width), truncate_inside(row[1], heat->height));
+        const float *tag = tag_at(tags, joint, hae_truncate_inside(row[0], heat->width), hae_truncate_inside(row[1], heat->height));
         int finite = 1;
         for (int l = 0; l < length; l++) {
             collected[count * length + l] = tag[l * tags->value];
@@ -36,8 +31,7 @@ static int tags_of_person(const float *rows, const HaePersons *persons, const Ha
     return count;
 }
 
-/* The mean tag of a person; 0 where it has none that is finite. */
-static int mean_tag(const float *collected, int count, int length, float *mean)
+int hae_mean_tag(const float *collected, int count, int length, float *mean)
 {
     if (count == 0)
         return 0;
@@ -77,10 +71,9 @@ static int64_t best_pixel(const HaeHeat *heat, const HaeTags *tags, int joint, c
     return best;
 }
 
-static void fill_in(float *row, const HaeHeat *heat, int joint, int64_t pixel, const HaeSettings *settings)
+void hae_fill_in(float *row, const HaePatch *heat, int x, int y, const HaeSettings *settings)
 {
-    const int x = (int)(pixel % heat->width), y = (int)(pixel / heat->width);
-    const float value = heat->data[(size_t)joint * heat->height * heat->width + (size_t)pixel];
+    const float value = heat->data[(ptrdiff_t)(y - heat->top) * heat->stride + x - heat->left];
     if (settings->mode == HAE_MMPOSE1) {
         row[0] = (float)x;
         row[1] = (float)y;
@@ -89,7 +82,7 @@ static void fill_in(float *row, const HaeHeat *heat, int joint, int64_t pixel, c
         row[0] = (float)x + (settings->use_udp ? 0.0f : 0.5f);
         row[1] = (float)y + (settings->use_udp ? 0.0f : 0.5f);
         row[2] = value;
-        hae_quarter_step(heat, joint, x, y, row);
+        hae_quarter_step(heat, x, y, row);
     }
 }
 
@@ -102,15 +95,16 @@ int hae_refine(HaePersons *persons, const HaeHeat *heat, const HaeTags *tags, co
     for (int person = 0; person < persons->count; person++) {
         float *rows = persons->rows + (size_t)person * persons->joints * (3 + persons->length);
         const int count = tags_of_person(rows, persons, heat, tags, collected);
-        if (!mean_tag(collected, count, tags->length, mean))
+        if (!hae_mean_tag(collected, count, tags->length, mean))
             continue;
         for (int joint = 0; joint < persons->joints; joint++) {
             float *row = rows + (size_t)joint * (3 + persons->length);
             if (row[2] != 0.0f)
                 continue;
             const int64_t pixel = best_pixel(heat, tags, joint, mean, settings->mode);
+            const HaePatch map = hae_whole_map(heat, joint);
             if (pixel >= 0)
-                fill_in(row, heat, joint, pixel, settings);
+                hae_fill_in(row, &map, (int)(pixel % heat->width), (int)(pixel / heat->width), settings);
         }
     }
     free(collected);

@@ -13,7 +13,11 @@ static inline float hae_refine_score(float heat, float squares, int mode)
     return mode == HAE_MMPOSE1 ? -(distance * 100.0f - heat) : heat - distance;
 }
 
-/* Step 6's step, which the reference also gives a joint that is filled in. position: x, y. */
-void hae_quarter_step(const HaeHeat *heat, int joint, int x, int y, float *position);
+/* A position's pixel, truncated and clipped. */
+static inline int hae_truncate_inside(float position, int size)
+{
+    const int at = hae_truncate(position);
+    return at < 0 ? 0 : at < size ? at : size - 1;
+}
 
 #endif

@@ -5,9 +5,12 @@ function takes whole tensors and releases the GIL while it works. float16 arrays
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
+
+import threading
 
 import numpy as np
 
@@ -68,8 +71,21 @@ cdef extern from "hrnetae.h" nogil:
     int hae_group(const HaeCandidates *, const int32_t *, const HaeSettings *, HaePersons *)
     void hae_adjust(HaePersons *, const HaeHeat *, const HaeSettings *)
     int hae_refine(HaePersons *, const HaeHeat *, const HaeTags *, const HaeSettings *)
-    int hae_decode(const HaeOutputs *, const HaeSettings *, HaePoses *)
+    int hae_decode(const HaeOutputs *, const HaeSettings *, int, HaeArena *, HaePoses *)
+    ctypedef struct HaeArena:
+        pass
+    HaeArena *hae_arena_make()
+    void hae_arena_free(HaeArena *)
     void hae_poses_free(HaePoses *)
+
+
+cdef extern from "dispatch.h" nogil:
+    int hae_has_level(int)
+
+
+def has_level(int level):
+    """Whether this processor has a level: 0 baseline, 1 AVX2, 2 AVX-512."""
+    return bool(hae_has_level(level))
 
 
 cdef HaeSettings _settings(params, image_size, map_size):
@@ -101,6 +117,26 @@ cdef HaeSettings _settings(params, image_size, map_size):
         s.target_width = s.image_width
         s.target_height = s.image_height
     return s
+
+
+_of_thread = threading.local()
+
+
+cdef void _free_arena(object capsule) noexcept:
+    hae_arena_free(<HaeArena *>PyCapsule_GetPointer(capsule, "hrnetae.arena"))
+
+
+cdef HaeArena *_this_threads_arena() except NULL:
+    """Made for a thread's first image, freed with the thread."""
+    cdef HaeArena *arena
+    try:
+        return <HaeArena *>PyCapsule_GetPointer(_of_thread.arena, "hrnetae.arena")
+    except AttributeError:
+        arena = hae_arena_make()
+        if not arena:
+            raise MemoryError from None
+        _of_thread.arena = PyCapsule_New(arena, "hrnetae.arena", _free_arena)
+        return arena
 
 
 cdef int _point_at(HaeMaps *maps, array) except -1:
@@ -198,11 +234,12 @@ cdef HaePersons _persons_view(float[:, :, ::1] persons):
     return view
 
 
-def decode(maps, flip_index, joint_order, params, image_size):
+def decode(maps, flip_index, joint_order, params, image_size, int level):
     """All steps for one image.
 
     maps: hrnetae.outputs.OutputMaps; flip_index, joint_order: (K,) int32.
-    Returns keypoints (P, K, 3), scores (P,), tags (P, K, L), float32, in image pixels.
+    level: of the instructions, one that has_level; below 0 for the dense way. The answer does not depend on it.
+    Returns keypoints (P, K, 3), scores (P,) or (P, K), tags (P, K, L), float32, in image pixels.
     """
     cdef HaeMaps *plain = _point_at_all(maps.plain)
     cdef HaeMaps *flipped = NULL
@@ -210,13 +247,14 @@ def decode(maps, flip_index, joint_order, params, image_size):
     cdef HaeSettings settings
     cdef HaePoses poses
     cdef int failed
+    cdef HaeArena *arena = _this_threads_arena()
     try:
         if maps.flipped is not None:
             flipped = _point_at_all(maps.flipped)
         outputs = _outputs(plain, flipped, maps, flip_index, joint_order)
         settings = _settings(params, image_size, maps.map_size)
         with nogil:
-            failed = hae_decode(&outputs, &settings, &poses)
+            failed = hae_decode(&outputs, &settings, level, arena, &poses)
         if failed:
             raise MemoryError
         try:
@@ -300,17 +338,17 @@ def assign(const double[:, ::1] cost not None, int32_t[::1] column_of_row not No
         raise MemoryError
 
 
-def group_by_tag(float[:, ::1] value not None, int32_t[:, ::1] x not None, int32_t[:, ::1] y not None,
-                 float[:, :, ::1] tag not None, const int32_t[::1] joint_order not None, params):
+def group_by_tag(const float[:, ::1] value not None, const int32_t[:, ::1] x not None,
+                 const int32_t[:, ::1] y not None, const float[:, :, ::1] tag not None, const int32_t[::1] joint_order not None, params):
     """Step 5: persons (P, K, 3 + L) float32."""
     cdef HaeCandidates candidates
     cdef HaePersons persons
     cdef HaeSettings settings = _settings(params, (1, 1), (1, 1))
     cdef int failed
-    candidates.value = &value[0, 0]
-    candidates.x = &x[0, 0]
-    candidates.y = &y[0, 0]
-    candidates.tag = &tag[0, 0, 0]
+    candidates.value = <float *>&value[0, 0]  # grouping only reads them
+    candidates.x = <int32_t *>&x[0, 0]
+    candidates.y = <int32_t *>&y[0, 0]
+    candidates.tag = <float *>&tag[0, 0, 0]
     candidates.joints = <int>value.shape[0]
     candidates.count = <int>value.shape[1]
     candidates.length = <int>tag.shape[2]

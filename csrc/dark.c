@@ -58,7 +58,7 @@ void hae_dark_step(float *position, const HaePatch *heat)
     const double gx = 0.5f * (right - left), gy = 0.5f * (below - above);
     const double gxx = (double)(right - 2.0f * at + left) + epsilon;
     const double gyy = (double)(below - 2.0f * at + above) + epsilon;
-    const double gxy = 0.5f * (after - right - below + at + at - left - above + before);
+    const double gxy = 0.5f * (after - right - below + 2.0f * at - left - above + before);
     const double determinant = gxx * gyy - gxy * gxy;
     const double dx = (gyy * gx - gxy * gy) / determinant, dy = (gxx * gy - gxy * gx) / determinant;
     if (!isfinite(dx) || !isfinite(dy))

@@ -1,5 +1,5 @@
-/* One image: the steps in their order, on dense maps. */
-#include "hrnetae.h"
+/* One image: the steps in their order, on dense maps; and the choice between this way and the sparse one. */
+#include "dispatch.h"
 
 #include <stdlib.h>
 
@@ -28,11 +28,9 @@ static int find_persons(const HaeOutputs *outputs, const HaeSettings *settings, 
         || hae_group(&work->candidates, outputs->joint_order, settings, persons);
 }
 
-static int finish_persons(const HaeSettings *settings, const HaeHeat *heat, const HaeTags *tags, HaePoses *poses)
+int hae_take_scores(const HaeSettings *settings, HaePoses *poses)
 {
-    HaePersons *persons = &poses->persons;
-    if (settings->adjust || settings->mode == HAE_MMPOSE1)
-        hae_adjust(persons, heat, settings);
+    const HaePersons *persons = &poses->persons;
     poses->scores_per_person = settings->score_per_joint ? persons->joints : 1;
     poses->scores = malloc(((size_t)persons->count * poses->scores_per_person + 1) * sizeof(float));
     if (!poses->scores)
@@ -41,16 +39,29 @@ static int finish_persons(const HaeSettings *settings, const HaeHeat *heat, cons
         hae_joint_scores(persons, poses->scores);
     else
         hae_person_scores(persons, poses->scores);
-    if (settings->refine && hae_refine(persons, heat, tags, settings))
-        return -1;
-    /* The reference's scores per joint are views into what refine fills in. */
+    return 0;
+}
+
+/* The reference's scores per joint are views into what refine fills in. */
+void hae_retake_scores(const HaeSettings *settings, HaePoses *poses)
+{
     if (settings->score_per_joint && settings->mode == HAE_REFERENCE)
-        hae_joint_scores(persons, poses->scores);
+        hae_joint_scores(&poses->persons, poses->scores);
+}
+
+static int finish_persons(const HaeSettings *settings, const HaeHeat *heat, const HaeTags *tags, HaePoses *poses)
+{
+    HaePersons *persons = &poses->persons;
+    if (settings->adjust || settings->mode == HAE_MMPOSE1)
+        hae_adjust(persons, heat, settings);
+    if (hae_take_scores(settings, poses) || (settings->refine && hae_refine(persons, heat, tags, settings)))
+        return -1;
+    hae_retake_scores(settings, poses);
     hae_back_project(persons, heat->width, heat->height, settings);
     return 0;
 }
 
-static int decode_dense(const HaeOutputs *outputs, const HaeSettings *settings, Workspace *work, HaePoses *poses)
+static int decode_with(const HaeOutputs *outputs, const HaeSettings *settings, Workspace *work, HaePoses *poses)
 {
     const int length = outputs->flipped ? 2 : 1, tag_maps = settings->tag_per_joint ? outputs->joints : 1;
     int width, height;
@@ -68,12 +79,37 @@ static int decode_dense(const HaeOutputs *outputs, const HaeSettings *settings, 
         || finish_persons(settings, &heat, &tags, poses) ? -1 : 0;
 }
 
-int hae_decode(const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses)
+static int decode_dense(const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses)
 {
     Workspace work = {0};
-    *poses = (HaePoses){0};
-    const int failed = decode_dense(outputs, settings, &work, poses);
+    const int failed = decode_with(outputs, settings, &work, poses);
     workspace_free(&work);
+    return failed;
+}
+
+/* What the sparse way does not cover: a threshold below 0, where suppressed pixels are candidates; very large windows;
+ * scales that are put together at their own size and resized again, which makes maps of them anyway. */
+static int needs_dense(const HaeOutputs *outputs, const HaeSettings *settings)
+{
+    return settings->detection_threshold < 0.0 || settings->nms_kernel > 17
+        || (outputs->scales > 1 && !settings->resize);
+}
+
+typedef int (*DecodeSparse)(const HaeOutputs *, const HaeSettings *, HaeArena *, HaePoses *);
+
+int hae_decode(const HaeOutputs *outputs, const HaeSettings *settings, int level, HaeArena *arena, HaePoses *poses)
+{
+    static const DecodeSparse sparse[HAE_LEVELS] = {
+        hae_decode_sparse_baseline,
+#ifdef HAE_X86_LEVELS
+        hae_decode_sparse_avx2,
+        hae_decode_sparse_avx512,
+#endif
+    };
+    *poses = (HaePoses){0};
+    hae_arena_reset(arena);
+    const int failed = level < 0 || needs_dense(outputs, settings) ? decode_dense(outputs, settings, poses)
+                                                                   : sparse[level](outputs, settings, arena, poses);
     if (failed)
         hae_poses_free(poses);
     return failed;

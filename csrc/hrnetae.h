@@ -10,6 +10,8 @@
 #ifndef HRNETAE_H
 #define HRNETAE_H
 
+#include "arena.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -85,14 +87,17 @@ typedef struct {
 
 /* ------------------------------------------------------------------ the steps */
 
+enum { HAE_AXIS_PADDING = 16 }; /* entries past the last pixel, which name a cell and weigh nothing */
+
 typedef struct {
     int in, out;
     int32_t *near, *far; /* the two network cells around each output pixel */
     float *near_weight, *far_weight;
 } HaeAxis;
 
-int hae_axis_make(HaeAxis *axis, int in, int out, int align_corners);
-void hae_axis_free(HaeAxis *axis);
+/* The memory that an axis needs, and the axis in it. */
+size_t hae_axis_bytes(int out);
+void hae_axis_fill(HaeAxis *axis, void *memory, int in, int out, int align_corners);
 int hae_resize_map(const HaeMaps *maps, int channel, int mirrored, int width, int height, int align_corners, float *out);
 
 int hae_map_size(const HaeOutputs *outputs, const HaeSettings *settings, int *width, int *height);
@@ -129,7 +134,9 @@ typedef struct {
     int scores_per_person;
 } HaePoses;
 
-int hae_decode(const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses);
+/* `level`: of dispatch.h; below 0: on dense maps, the slow and plain way. The answer's bits do not depend on it.
+ * arena: this thread's. */
+int hae_decode(const HaeOutputs *outputs, const HaeSettings *settings, int level, HaeArena *arena, HaePoses *poses);
 void hae_poses_free(HaePoses *poses);
 
 #endif

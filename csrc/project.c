@@ -9,17 +9,21 @@
 
 #include <stdlib.h>
 
-int hae_axis_make(HaeAxis *axis, int in, int out, int align_corners)
+size_t hae_axis_bytes(int out)
+{
+    return ((size_t)out + HAE_AXIS_PADDING) * (2 * sizeof(int32_t) + 2 * sizeof(float));
+}
+
+void hae_axis_fill(HaeAxis *axis, void *memory, int in, int out, int align_corners)
 {
     const float scale = align_corners ? (out > 1 ? (float)(in - 1) / (float)(out - 1) : 0.0f) : (float)in / (float)out;
+    const int room = out + HAE_AXIS_PADDING;
     axis->in = in;
     axis->out = out;
-    axis->near = malloc((size_t)out * (2 * sizeof(int32_t) + 2 * sizeof(float)));
-    if (!axis->near)
-        return -1;
-    axis->far = axis->near + out;
-    axis->near_weight = (float *)(axis->far + out);
-    axis->far_weight = axis->near_weight + out;
+    axis->near = memory;
+    axis->far = axis->near + room;
+    axis->near_weight = (float *)(axis->far + room);
+    axis->far_weight = axis->near_weight + room;
     for (int i = 0; i < out; i++) {
         float source = align_corners ? scale * (float)i : fmaf(scale, (float)i + 0.5f, -0.5f);
         if (source < 0.0f)
@@ -32,13 +36,10 @@ int hae_axis_make(HaeAxis *axis, int in, int out, int align_corners)
         axis->far_weight[i] = source - (float)near;
         axis->near_weight[i] = 1.0f - axis->far_weight[i];
     }
-    return 0;
-}
-
-void hae_axis_free(HaeAxis *axis)
-{
-    free(axis->near);
-    axis->near = NULL;
+    for (int i = out; i < room; i++) {
+        axis->near[i] = axis->far[i] = axis->far[out - 1];
+        axis->near_weight[i] = axis->far_weight[i] = 0.0f;
+    }
 }
 
 /* Row y of a map as float32, from left to right of the picture. */
@@ -108,16 +109,14 @@ int hae_resize_map(const HaeMaps *maps, int channel, int mirrored, int width, in
             load_row(maps, channel, mirrored, y, out + (size_t)y * width);
         return 0;
     }
+    char *memory = malloc(hae_axis_bytes(width) + hae_axis_bytes(height));
+    if (!memory)
+        return -1;
     HaeAxis columns, rows;
-    if (hae_axis_make(&columns, maps->width, width, align_corners))
-        return -1;
-    if (hae_axis_make(&rows, maps->height, height, align_corners)) {
-        hae_axis_free(&columns);
-        return -1;
-    }
+    hae_axis_fill(&columns, memory, maps->width, width, align_corners);
+    hae_axis_fill(&rows, memory + hae_axis_bytes(width), maps->height, height, align_corners);
     const int failed = stretch_map(maps, channel, mirrored, &columns, &rows, out);
-    hae_axis_free(&rows);
-    hae_axis_free(&columns);
+    free(memory);
     return failed;
 }
 
@@ -188,12 +187,12 @@ static int scale_heat(const HaeOutputs *outputs, int scale, int joint, int width
 }
 
 /* With projection every map goes straight to the target; without, a scale is put together at its own size and
- * then resized to the largest scale's. */
+ * then resized to the largest scale's. scratch: four maps of `largest` pixels. */
 static int joint_heat(const HaeOutputs *outputs, const HaeSettings *settings, int joint, int width, int height,
-                      float *scratch, float *heat)
+                      size_t largest, float *scratch, float *heat)
 {
     const size_t size = (size_t)width * height;
-    float *addend = scratch + 2 * size, *own = scratch + 3 * size;
+    float *addend = scratch + 2 * largest, *own = scratch + 3 * largest;
     for (int scale = 0; scale < outputs->scales; scale++) {
         const HaeMaps *last = finest(outputs, outputs->plain, scale);
         const int direct = settings->resize || (last->width == width && last->height == height);
@@ -234,11 +233,13 @@ int hae_project_heat(const HaeOutputs *outputs, const HaeSettings *settings, flo
 {
     int width, height, failed = 0;
     hae_map_size(outputs, settings, &width, &height);
-    float *scratch = malloc(4 * largest_size(outputs, width, height) * sizeof(float));
+    const size_t largest = largest_size(outputs, width, height);
+    float *scratch = malloc(4 * largest * sizeof(float));
     if (!scratch)
         return -1;
     for (int joint = 0; joint < outputs->joints && !failed; joint++)
-        failed = joint_heat(outputs, settings, joint, width, height, scratch, heat + (size_t)joint * width * height);
+        failed = joint_heat(outputs, settings, joint, width, height, largest, scratch,
+                            heat + (size_t)joint * width * height);
     free(scratch);
     return failed;
 }

@@ -83,7 +83,8 @@ static void look_up_tags(const HaeTags *tags, int joint, int x, int y, float *ta
 }
 
 /* peaks: joints x height x width, after the NMS. candidates->count is at most height * width; every place of it
- * is filled, after the last peak with pixels of value 0 (the NMS leaves those). */
+ * is filled, after the last peak with pixels of value 0 (the NMS leaves those). In maps that have not been through the
+ * NMS a pixel that is not finite counts as below everything. */
 int hae_top_k(const float *peaks, int height, int width, const HaeTags *tags, HaeCandidates *candidates)
 {
     const size_t size = (size_t)height * width;
@@ -93,7 +94,7 @@ int hae_top_k(const float *peaks, int height, int width, const HaeTags *tags, Ha
     for (int joint = 0; joint < candidates->joints; joint++, peaks += size) {
         selection.count = 0;
         for (size_t i = 0; i < size; i++) {
-            const HaeRanked candidate = {hae_is_finite(peaks[i]) ? peaks[i] : 0.0f, (int64_t)i};
+            const HaeRanked candidate = {hae_finite_or_lowest(peaks[i]), (int64_t)i};
             if (selection.count < selection.capacity || candidate.value > selection.entries[0].value)
                 hae_select(&selection, candidate);
         }

@@ -12,8 +12,14 @@ from hrnetae.params import DecodeParams
 _Floats = npt.NDArray[np.float32]
 _Whole = npt.NDArray[np.int32]
 
+def has_level(level: int) -> bool: ...
 def decode(
-    maps: OutputMaps, flip_index: _Whole, joint_order: _Whole, params: DecodeParams, image_size: tuple[int, int]
+    maps: OutputMaps,
+    flip_index: _Whole,
+    joint_order: _Whole,
+    params: DecodeParams,
+    image_size: tuple[int, int],
+    level: int,
 ) -> tuple[_Floats, _Floats, _Floats]: ...
 def project(
     maps: OutputMaps, flip_index: _Whole, joint_order: _Whole, params: DecodeParams, image_size: tuple[int, int]

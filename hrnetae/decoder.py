@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from hrnetae import _kernels
-from hrnetae.outputs import NetworkOutput, arrange
+from hrnetae.dispatch import LEVEL, LEVELS
+from hrnetae.outputs import Maps, NetworkOutput, arrange
 from hrnetae.params import DecodeParams, check_size
 from hrnetae.poses import Poses
 from hrnetae.skeleton import COCO17, Skeleton
@@ -49,13 +50,15 @@ class Decoder:
         """
         image_size = check_size("image_size", image_size)
         maps = arrange(output, flipped, self.params, self.skeleton, scales)
-        keypoints, scores, tags = _kernels.decode(maps, self._flip_index, self._joint_order, self.params, image_size)
+        keypoints, scores, tags = _kernels.decode(
+            maps, self._flip_index, self._joint_order, self.params, image_size, LEVELS[LEVEL]
+        )
         return Poses(keypoints, scores, tags, self.skeleton)
 
     def decode_batch(
         self,
-        outputs: Sequence[NetworkOutput],
-        flipped: Sequence[NetworkOutput | None] | None = None,
+        outputs: Sequence[NetworkOutput] | Maps,
+        flipped: Sequence[NetworkOutput | None] | Maps | None = None,
         *,
         image_sizes: Sequence[tuple[int, int]],
         scales: Sequence[float] | None = None,

@@ -49,7 +49,11 @@ class Poses:
 
     def person_scores(self) -> npt.NDArray[np.float32]:
         """(P,) float32: one number a person; the mean over the joints where scores are kept per joint."""
-        return self.scores if self.scores.ndim == 1 else self.scores.mean(axis=1)
+        if self.scores.ndim == 1:
+            return self.scores
+        # In float64, so that joint values near the end of float32 do not overflow.
+        mean: npt.NDArray[np.float32] = self.scores.mean(axis=1, dtype=np.float64).astype(np.float32)
+        return mean
 
     def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
         """COCO keypoint results: plain Python numbers, one entry a person, in the order of the people.

@@ -1,0 +1,29 @@
+/* Which way an image is decoded, and for which instructions. */
+#ifndef HRNETAE_DISPATCH_H
+#define HRNETAE_DISPATCH_H
+
+#include "hrnetae.h"
+
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define HAE_X86_LEVELS 1
+#endif
+
+enum { HAE_BASELINE = 0, HAE_AVX2 = 1, HAE_AVX512 = 2, HAE_LEVELS = 3 };
+
+int hae_decode_sparse_baseline(const HaeOutputs *outputs, const HaeSettings *settings, HaeArena *arena,
+                               HaePoses *poses);
+#ifdef HAE_X86_LEVELS
+int hae_decode_sparse_avx2(const HaeOutputs *outputs, const HaeSettings *settings, HaeArena *arena,
+                               HaePoses *poses);
+int hae_decode_sparse_avx512(const HaeOutputs *outputs, const HaeSettings *settings, HaeArena *arena,
+                               HaePoses *poses);
+#endif
+
+/* Whether this processor has a level. */
+int hae_has_level(int level);
+
+/* The steps' shared ends: scores before refine, and those that refine changes. */
+int hae_take_scores(const HaeSettings *settings, HaePoses *poses);
+void hae_retake_scores(const HaeSettings *settings, HaePoses *poses);
+
+#endif

@@ -1,0 +1,309 @@
+/* Step 2 where it is needed alone: the heat and the tags of single pixels and small rectangles of the projected maps.
+ *
+ * The same float32 operations in the same order as project.c, which makes whole maps of them; a pixel that both
+ * compute has the same bits.
+ */
+#ifndef HRNETAE_SAMPLE_H
+#define HRNETAE_SAMPLE_H
+
+#include "flip.h"
+#include "lanes.h"
+
+/* Where the pixels of the projected map lie on the cells of one network map. */
+typedef struct {
+    int width, height; /* of the network map */
+    int identity;      /* the network map has the projected size already */
+    int narrow;        /* any eight neighbouring pixels lie on eight cells at most */
+    HaeAxis columns, rows;
+    int32_t *first_column, *first_row; /* [cell, one past the last]: the first pixel whose near cell is this or later */
+    int32_t *near_left, *near_right;   /* [cell]: the pixels that have the cell's corner between their neighbours */
+    int32_t *near_top, *near_bottom;
+} HaeGrid;
+
+/* The projected maps of an image, none of them computed. */
+typedef struct {
+    const HaeOutputs *outputs;
+    const HaeSettings *settings;
+    int width, height;
+    int sides, length;    /* 2 with flip, else 1; tag values of a joint, the same number */
+    const HaeGrid *grids; /* one per map of outputs->plain */
+} HaeField;
+
+/* Pixels left..right-1, top..bottom-1. */
+typedef struct {
+    int left, top, right, bottom;
+} HaeRect;
+
+enum {
+    RECT_WIDTH = 96, /* the largest rectangle that is sampled at once */
+    RECT_HEIGHT = 64,
+};
+
+/* Rectangles are sampled in strips of LANES pixels; what lies to the right of the rectangle is filler. */
+static inline int padded(int width)
+{
+    return (width + LANES - 1) / LANES * LANES;
+}
+
+typedef struct {
+    const HaeMaps *maps;
+    const HaeGrid *grid;
+    int channel, mirrored;
+} HaeSource;
+
+static inline HaeSource heat_source(const HaeField *field, int map, int side, int joint)
+{
+    const HaeOutputs *outputs = field->outputs;
+    if (side)
+        return (HaeSource){&outputs->flipped[map], &field->grids[map], hae_flip_heat_channel(outputs, joint), 1};
+    return (HaeSource){&outputs->plain[map], &field->grids[map], joint, 0};
+}
+
+static inline HaeSource tag_source(const HaeField *field, int side, int joint)
+{
+    const HaeOutputs *outputs = field->outputs;
+    const int map = outputs->tag_scale * outputs->stages + outputs->tag_stage;
+    const int own = field->settings->tag_per_joint ? joint : 0;
+    if (side)
+        return (HaeSource){&outputs->flipped[map], &field->grids[map],
+                           hae_flip_tag_channel(outputs, own, field->settings->tag_per_joint), 1};
+    return (HaeSource){&outputs->plain[map], &field->grids[map], outputs->joints + own, 0};
+}
+
+static inline size_t row_start(const HaeSource *source, int y)
+{
+    return ((size_t)source->channel * source->maps->height + y) * source->maps->width;
+}
+
+static inline float half_value(uint16_t half)
+{
+#ifdef __F16C__
+    return _cvtsh_ss(half);
+#else
+    return hae_half_to_float(half);
+#endif
+}
+
+/* The cell (x, y) of a network map, the flip undone. */
+static inline float cell_value(const HaeSource *source, int x, int y)
+{
+    const size_t at = row_start(source, y) + (source->mirrored ? hae_flip_column(x, source->maps->width) : x);
+    return source->maps->is_half ? half_value(((const uint16_t *)source->maps->data)[at])
+                                 : ((const float *)source->maps->data)[at];
+}
+
+#ifdef __F16C__
+/* Eight cells at a time. Reads nothing outside the map's tensor; `cells` has room for 7 more than `count`. */
+static inline void load_half_cells(const HaeSource *source, size_t start, int first, int count, float *cells)
+{
+    const uint16_t *data = source->maps->data;
+    const size_t total = (size_t)source->maps->channels * source->maps->height * source->maps->width;
+    const __m256i reversed = _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    int i = 0;
+    for (; i < count; i += 8) {
+        __m256 values;
+        if (source->mirrored) {
+            const size_t last = start + hae_flip_column(first + i, source->maps->width);
+            if (last < 7)
+                break;
+            values = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(data + last - 7)));
+            values = _mm256_permutevar8x32_ps(values, reversed);
+        } else {
+            if (start + first + i + 8 > total)
+                break;
+            values = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(data + start + first + i)));
+        }
+        _mm256_storeu_ps(cells + i, values);
+    }
+    for (; i < count; i++)
+        cells[i] = half_value(data[start + (source->mirrored ? hae_flip_column(first + i, source->maps->width) : first + i)]);
+}
+#endif
+
+/* Cells first..first+count-1 of a row of a network map, the flip undone, as float32. */
+static inline void load_cells(const HaeSource *source, int y, int first, int count, float *cells)
+{
+    const size_t start = row_start(source, y);
+#ifdef __F16C__
+    if (source->maps->is_half) {
+        load_half_cells(source, start, first, count, cells);
+        return;
+    }
+#endif
+    if (!source->maps->is_half && !source->mirrored) {
+        memcpy(cells, (const float *)source->maps->data + start + first, (size_t)count * sizeof(float));
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        const size_t at = start + (source->mirrored ? hae_flip_column(first + i, source->maps->width) : first + i);
+        cells[i] = source->maps->is_half ? hae_half_to_float(((const uint16_t *)source->maps->data)[at])
+                                         : ((const float *)source->maps->data)[at];
+    }
+}
+
+/* One pixel of a resized map. */
+static inline float sample_pixel(const HaeSource *source, int x, int y)
+{
+    const HaeGrid *grid = source->grid;
+    if (grid->identity)
+        return cell_value(source, x, y);
+    const int near_x = grid->columns.near[x], far_x = grid->columns.far[x];
+    const int near_y = grid->rows.near[y], far_y = grid->rows.far[y];
+    const float near_weight = grid->columns.near_weight[x], far_weight = grid->columns.far_weight[x];
+    const float above = fmaf(near_weight, cell_value(source, near_x, near_y),
+                             far_weight * cell_value(source, far_x, near_y));
+    const float below = fmaf(near_weight, cell_value(source, near_x, far_y),
+                             far_weight * cell_value(source, far_x, far_y));
+    return fmaf(grid->rows.near_weight[y], above, grid->rows.far_weight[y] * below);
+}
+
+/* The tag vector of a joint at a pixel. */
+static inline void sample_tags(const HaeField *field, int joint, int x, int y, float *tag)
+{
+    for (int side = 0; side < field->length; side++) {
+        const HaeSource source = tag_source(field, side, joint);
+        tag[side] = sample_pixel(&source, x, y);
+    }
+}
+
+/* Pixels left.. of a row from its cells; `cells` starts at cell first_cell. */
+static inline void stretch_cells(const HaeGrid *grid, const float *cells, int first_cell, int left, int count,
+                                 float *stretched)
+{
+    const HaeAxis *columns = &grid->columns;
+    for (int x = 0; x < count; x += LANES) {
+        const int32_t *near = columns->near + left + x, *far = columns->far + left + x;
+        const float *near_weight = columns->near_weight + left + x, *far_weight = columns->far_weight + left + x;
+#ifdef __AVX2__
+        if (grid->narrow) { /* the eight pixels lie on eight cells at most: one load, two shuffles */
+            const int base = near[0];
+            const __m256 eight = _mm256_loadu_ps(cells + base - first_cell);
+            const __m256i start = _mm256_set1_epi32(base);
+            const __m256 a = _mm256_permutevar8x32_ps(
+                eight, _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)near), start));
+            const __m256 b = _mm256_permutevar8x32_ps(
+                eight, _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)far), start));
+            lanes_store(stretched + x, lanes_blend(lanes_load(near_weight), a, lanes_load(far_weight), b));
+            continue;
+        }
+#endif
+        for (int lane = 0; lane < LANES; lane++)
+            stretched[x + lane] = fmaf(near_weight[lane], cells[near[lane] - first_cell],
+                                       far_weight[lane] * cells[far[lane] - first_cell]);
+    }
+}
+
+/* A rectangle of a resized map, rows RECT_WIDTH floats apart. cells: room for the map's width + 16. */
+static inline void sample_map(const HaeSource *source, HaeRect rect, float *cells, float *out)
+{
+    const HaeGrid *grid = source->grid;
+    const int width = padded(rect.right - rect.left);
+    if (grid->identity) {
+        for (int y = rect.top; y < rect.bottom; y++, out += RECT_WIDTH) {
+            load_cells(source, y, rect.left, rect.right - rect.left, cells);
+            memcpy(out, cells, (size_t)width * sizeof(float));
+        }
+        return;
+    }
+    const int first_cell = grid->columns.near[rect.left];
+    const int cell_count = grid->columns.far[rect.left + width - 1] - first_cell + 1;
+    float lines[2][RECT_WIDTH], *above = lines[0], *below = lines[1];
+    int above_y = -1, below_y = -1; /* the network rows that they hold, stretched */
+    for (int y = rect.top; y < rect.bottom; y++, out += RECT_WIDTH) {
+        if (above_y != grid->rows.near[y]) {
+            if (below_y == grid->rows.near[y]) {
+                float *swap = above;
+                above = below;
+                below = swap;
+                below_y = above_y;
+            } else {
+                load_cells(source, grid->rows.near[y], first_cell, cell_count, cells);
+                stretch_cells(grid, cells, first_cell, rect.left, width, above);
+            }
+            above_y = grid->rows.near[y];
+        }
+        if (below_y != grid->rows.far[y]) {
+            load_cells(source, grid->rows.far[y], first_cell, cell_count, cells);
+            stretch_cells(grid, cells, first_cell, rect.left, width, below);
+            below_y = grid->rows.far[y];
+        }
+        const Lanes near_weight = lanes_all(grid->rows.near_weight[y]), far_weight = lanes_all(grid->rows.far_weight[y]);
+        for (int x = 0; x < width; x += LANES)
+            lanes_store(out + x, lanes_blend(near_weight, lanes_load(above + x), far_weight, lanes_load(below + x)));
+    }
+}
+
+typedef struct {
+    float *cells; /* the widest map's width + 16 */
+    float plane[3][RECT_WIDTH * RECT_HEIGHT];
+} HaeScratch;
+
+/* at: the offset of eight pixels of the rectangle. */
+#define FOR_STRIPS(rect)                                       \
+    for (int y = 0; y < (rect).bottom - (rect).top; y++)       \
+        for (int at = y * RECT_WIDTH, end = at + (rect).right - (rect).left; at < end; at += LANES)
+
+/* The mean over stages of one side of one scale. */
+static inline void sample_stages(const HaeField *field, int scale, int side, int joint, HaeRect rect,
+                                 HaeScratch *scratch, float *out)
+{
+    const int stages = field->outputs->stages;
+    float *addend = scratch->plane[2];
+    for (int stage = 0; stage < stages; stage++) {
+        const HaeSource source = heat_source(field, scale * stages + stage, side, joint);
+        sample_map(&source, rect, scratch->cells, stage ? addend : out);
+        if (stage)
+            FOR_STRIPS(rect) lanes_store(out + at, lanes_add(lanes_load(out + at), lanes_load(addend + at)));
+    }
+    if (stages > 1)
+        FOR_STRIPS(rect) lanes_store(out + at, lanes_div(lanes_load(out + at), lanes_all((float)stages)));
+}
+
+static inline Lanes lanes_finite_or_lowest(Lanes a)
+{
+    float values[LANES];
+    lanes_store(values, a);
+    for (int i = 0; i < LANES; i++)
+        values[i] = hae_finite_or_lowest(values[i]);
+    return lanes_load(values);
+}
+
+/* The heat of a joint on a rectangle of at most RECT_WIDTH x RECT_HEIGHT pixels; rows are RECT_WIDTH floats apart. */
+static inline void sample_heat(const HaeField *field, int joint, HaeRect rect, HaeScratch *scratch, float *heat)
+{
+    const int scales = field->outputs->scales;
+    float *scale_heat = scratch->plane[0], *mirrored = scratch->plane[1];
+    for (int scale = 0; scale < scales; scale++) {
+        float *out = scale ? scale_heat : heat;
+        sample_stages(field, scale, 0, joint, rect, scratch, out);
+        if (field->sides == 2) {
+            sample_stages(field, scale, 1, joint, rect, scratch, mirrored);
+            FOR_STRIPS(rect) lanes_store(out + at, lanes_average(lanes_load(out + at), lanes_load(mirrored + at)));
+        }
+        if (scale)
+            FOR_STRIPS(rect) lanes_store(heat + at, lanes_add(lanes_load(heat + at), lanes_load(scale_heat + at)));
+    }
+    if (scales > 1)
+        FOR_STRIPS(rect) lanes_store(heat + at, lanes_div(lanes_load(heat + at), lanes_all((float)scales)));
+    FOR_STRIPS(rect) lanes_store(heat + at, lanes_finite_or_lowest(lanes_load(heat + at)));
+}
+
+static inline HaeRect clip_rect(const HaeField *field, HaeRect rect)
+{
+    rect.left = rect.left < 0 ? 0 : rect.left;
+    rect.top = rect.top < 0 ? 0 : rect.top;
+    rect.right = rect.right > field->width ? field->width : rect.right;
+    rect.bottom = rect.bottom > field->height ? field->height : rect.bottom;
+    return rect;
+}
+
+/* The pixels within `reach` of (x, y), as a patch of `heat` (RECT_WIDTH floats a row). */
+static inline HaePatch sample_patch(const HaeField *field, int joint, int x, int y, int reach, HaeScratch *scratch,
+                                    float *heat)
+{
+    const HaeRect rect = clip_rect(field, (HaeRect){x - reach, y - reach, x + reach + 1, y + reach + 1});
+    sample_heat(field, joint, rect, scratch, heat);
+    return (HaePatch){heat, rect.left, rect.top, RECT_WIDTH, field->width, field->height};
+}
+
+#endif

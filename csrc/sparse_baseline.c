@@ -1,0 +1,3 @@
+/* The sparse way for any processor that the compiler builds for. */
+#define LEVEL(name) name##_baseline
+#include "sparse_body.h"

@@ -1,0 +1,329 @@
+/* One image, all steps, without image-sized maps. Compiled once for each level of dispatch.h: the including file sets the
+ * compiler's target and LEVEL(name). The answer has the bits of decode.c's dense way at every level.
+ */
+#include "dispatch.h"
+#include "search.h"
+
+typedef struct {
+    HaeArena *arena;
+    HaeField field;
+    int maps;                 /* scales x stages */
+    HaeBounds *bounds;        /* [joint][map][side] */
+    void *line;               /* find_bounds' scratch */
+    HaeCandidates candidates;
+    HaeScratch *scratch;
+    HaePeakFinder *finder;
+    HaeSearch *search;
+} Work;
+
+/* ------------------------------------------------------------------ the grids */
+
+/* first[cell]: the first pixel whose near cell is this one or a later one; first[cells] is the number of pixels. */
+static void find_first(const HaeAxis *axis, int32_t *first)
+{
+    int cell = 0;
+    for (int i = 0; i < axis->out; i++)
+        while (cell <= axis->near[i])
+            first[cell++] = i;
+    while (cell <= axis->in)
+        first[cell++] = axis->out;
+}
+
+/* The pixels before[cell]..after[cell]-1 have the cell's corner between their neighbours, or are it, or lie in the
+ * constant half cell beyond the first or last corner. */
+static void find_near(const HaeAxis *axis, const int32_t *first, int32_t *before, int32_t *after)
+{
+    for (int cell = 0; cell < axis->in; cell++) {
+        int next = first[cell];
+        while (next < axis->out && axis->near[next] == cell && axis->far_weight[next] == 0.0f)
+            next++;
+        before[cell] = first[cell] > 0 ? first[cell] - 1 : 0;
+        after[cell] = next < axis->out ? next + 1 : axis->out;
+    }
+    after[axis->in - 1] = axis->out;
+}
+
+static int make_grid(HaeArena *arena, HaeGrid *grid, const HaeMaps *maps, int width, int height, int align_corners)
+{
+    const size_t columns = (size_t)maps->width + 1, rows = (size_t)maps->height + 1;
+    void *column_memory = hae_arena_take(arena, hae_axis_bytes(width));
+    void *row_memory = hae_arena_take(arena, hae_axis_bytes(height));
+    int32_t *places = hae_arena_take(arena, 3 * (columns + rows) * sizeof(int32_t));
+    if (!column_memory || !row_memory || !places)
+        return -1;
+    grid->width = maps->width;
+    grid->height = maps->height;
+    grid->identity = maps->width == width && maps->height == height;
+    grid->narrow = 4 * (size_t)maps->width <= 3 * (size_t)width;
+    hae_axis_fill(&grid->columns, column_memory, maps->width, width, align_corners && !grid->identity);
+    hae_axis_fill(&grid->rows, row_memory, maps->height, height, align_corners && !grid->identity);
+    grid->first_column = places;
+    grid->near_left = grid->first_column + columns;
+    grid->near_right = grid->near_left + columns;
+    grid->first_row = grid->near_right + columns;
+    grid->near_top = grid->first_row + rows;
+    grid->near_bottom = grid->near_top + rows;
+    find_first(&grid->columns, grid->first_column);
+    find_first(&grid->rows, grid->first_row);
+    find_near(&grid->columns, grid->first_column, grid->near_left, grid->near_right);
+    find_near(&grid->rows, grid->first_row, grid->near_top, grid->near_bottom);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ room to work */
+
+static int make_grids(Work *work, const HaeOutputs *outputs, const HaeSettings *settings)
+{
+    HaeField *field = &work->field;
+    const int sides = outputs->flipped ? 2 : 1;
+    work->maps = outputs->scales * outputs->stages;
+    HaeGrid *grids = hae_arena_take(work->arena, (size_t)work->maps * sizeof(HaeGrid));
+    if (!grids)
+        return -1;
+    *field = (HaeField){outputs, settings, 0, 0, sides, sides, grids};
+    hae_map_size(outputs, settings, &field->width, &field->height);
+    for (int map = 0; map < work->maps; map++)
+        if (make_grid(work->arena, &grids[map], &outputs->plain[map], field->width, field->height,
+                      settings->align_corners))
+            return -1;
+    return 0;
+}
+
+static int make_bounds(Work *work)
+{
+    const int joints = work->field.outputs->joints, sides = work->field.sides;
+    size_t values = 0, widest = 0;
+    for (int map = 0; map < work->maps; map++) {
+        const HaeGrid *grid = &work->field.grids[map];
+        values += (size_t)sides * blocks_of(grid->width) * blocks_of(grid->height);
+        widest = (size_t)grid->width > widest ? (size_t)grid->width : widest;
+    }
+    HaeBounds *bounds = hae_arena_take(work->arena, (size_t)joints * work->maps * sides * sizeof(HaeBounds));
+    /* Whole lanes are read of the last ones. */
+    float *value = hae_arena_take(work->arena, ((size_t)joints * values + LANES) * sizeof(float));
+    float *cells = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
+    work->line = hae_arena_take(work->arena, 4 * (widest + 4 * BLOCK) * sizeof(int32_t));
+    work->scratch = hae_arena_take(work->arena, sizeof(HaeScratch));
+    if (!bounds || !value || !cells || !work->line || !work->scratch)
+        return -1;
+    work->scratch->cells = cells;
+    work->bounds = bounds;
+    for (int joint = 0; joint < joints; joint++)
+        for (int map = 0; map < work->maps; map++)
+            for (int side = 0; side < sides; side++, bounds++) {
+                const HaeGrid *grid = &work->field.grids[map];
+                *bounds = (HaeBounds){blocks_of(grid->width), blocks_of(grid->height), value, 0.0f};
+                value += (size_t)bounds->across * bounds->down;
+            }
+    return 0;
+}
+
+/* The largest float32 that is not above the threshold. */
+static float float_threshold(double threshold)
+{
+    const float rounded = (float)threshold;
+    return (double)rounded > threshold ? nextafterf(rounded, -INFINITY) : rounded;
+}
+
+static int make_candidates(Work *work)
+{
+    const HaeField *field = &work->field;
+    HaeCandidates *candidates = &work->candidates;
+    const int64_t pixels = (int64_t)field->width * field->height;
+    const int most = field->settings->max_num_people;
+    const int joints = field->outputs->joints, count = most < pixels ? most : (int)pixels;
+    const size_t places = (size_t)joints * count;
+    *candidates = (HaeCandidates){hae_arena_take(work->arena, places * sizeof(float)),
+                                  hae_arena_take(work->arena, places * sizeof(int32_t)),
+                                  hae_arena_take(work->arena, places * sizeof(int32_t)),
+                                  hae_arena_take(work->arena, places * field->length * sizeof(float)),
+                                  joints, count, field->length};
+    HaePeakFinder *finder = work->finder = hae_arena_take(work->arena, sizeof(HaePeakFinder));
+    HaeRanked *entries = hae_arena_take(work->arena, (size_t)count * sizeof(HaeRanked));
+    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !finder || !entries)
+        return -1;
+    finder->field = field;
+    finder->reach = field->settings->nms_kernel / 2;
+    finder->threshold = float_threshold(field->settings->detection_threshold);
+    finder->scratch = work->scratch;
+    finder->selection = (HaeSelection){entries, 0, count};
+    return 0;
+}
+
+static int make_search(Work *work)
+{
+    const HaeField *field = &work->field;
+    const HaeOutputs *outputs = field->outputs;
+    const HaeGrid *grid = &field->grids[outputs->tag_scale * outputs->stages + outputs->tag_stage];
+    const int across = blocks_of(grid->width), down = blocks_of(grid->height);
+    const size_t blocks = (size_t)padded(across * down);
+    HaeSearch *search = work->search = hae_arena_take(work->arena, sizeof(HaeSearch));
+    float *values = hae_arena_take(work->arena, (2 + 2 * MAX_LENGTH) * blocks * sizeof(float));
+    HaeOpenBlock *opened = hae_arena_take(work->arena, OPEN_BLOCKS * sizeof(HaeOpenBlock));
+    if (!search || !values || !opened)
+        return -1;
+    search->field = field;
+    search->grid = grid;
+    search->across = across;
+    search->down = down;
+    search->one_grid = work->maps == 1;
+    search->scratch = work->scratch;
+    search->heat_bound = values;
+    search->score_bound = values + blocks;
+    memset(values, 0, (2 + 2 * MAX_LENGTH) * blocks * sizeof(float));
+    for (int l = 0; l < MAX_LENGTH; l++) {
+        search->low[l] = values + (2 + 2 * l) * blocks;
+        search->high[l] = values + (3 + 2 * l) * blocks;
+    }
+    search->opened = opened;
+    for (int i = 0; i < OPEN_BLOCKS; i++)
+        opened[i].joint = -1;
+    search->has_empty_blocks = 0;
+    for (int block = 0; block < across * down; block++)
+        search->has_empty_blocks |= is_empty(rect_of_block(search, block));
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the steps */
+
+static HaeBounds *joint_bounds(const Work *work, int joint)
+{
+    return work->bounds + (size_t)joint * work->maps * work->field.sides;
+}
+
+static void find_joint_bounds(Work *work, int joint)
+{
+    HaeBounds *bounds = joint_bounds(work, joint);
+    for (int map = 0; map < work->maps; map++)
+        for (int side = 0; side < work->field.sides; side++, bounds++) {
+            const HaeSource source = heat_source(&work->field, map, side, joint);
+            find_bounds(&source, work->line, bounds);
+        }
+}
+
+static void find_candidates(Work *work, int joint)
+{
+    const HaeField *field = &work->field;
+    HaeCandidates *candidates = &work->candidates;
+    HaePeakFinder *finder = work->finder;
+    HaeSelection *selection = &finder->selection;
+    const size_t first = (size_t)joint * candidates->count;
+    finder->joint = joint;
+    finder->bounds = joint_bounds(work, joint);
+    selection->count = 0;
+    find_peaks(finder);
+    hae_select_sort(selection);
+    for (int place = 0; place < selection->count; place++) {
+        const int64_t index = selection->entries[place].index;
+        const int x = (int)(index % field->width), y = (int)(index / field->width);
+        candidates->value[first + place] = selection->entries[place].value;
+        candidates->x[first + place] = x;
+        candidates->y[first + place] = y;
+        sample_tags(field, joint, x, y, candidates->tag + (first + place) * field->length);
+    }
+    if (selection->count < candidates->count) /* nothing above the threshold follows */
+        candidates->value[first + selection->count] = 0.0f;
+}
+
+static void adjust_persons(Work *work, HaePersons *persons)
+{
+    const HaeField *field = &work->field;
+    const HaeSettings *settings = field->settings;
+    const int dark = settings->use_udp && settings->mode == HAE_REFERENCE;
+    float *row = persons->rows;
+    for (int person = 0; person < persons->count; person++)
+        for (int joint = 0; joint < persons->joints; joint++, row += 3 + persons->length) {
+            if (!dark && !(row[2] > 0.0f) && settings->mode == HAE_REFERENCE)
+                continue;
+            const HaePatch patch = sample_patch(field, joint, hae_truncate(row[0]), hae_truncate(row[1]),
+                                                dark ? 2 : 1, work->scratch, work->search->heat);
+            hae_adjust_joint(row, &patch, settings);
+        }
+}
+
+static int mean_tag_of(const HaeField *field, const HaePersons *persons, const float *rows, float *collected, float *mean)
+{
+    const int length = field->length;
+    int count = 0;
+    for (int joint = 0; joint < persons->joints; joint++) {
+        const float *row = rows + (size_t)joint * (3 + length);
+        if (!(row[2] > 0.0f))
+            continue;
+        float *tag = collected + (size_t)count * length;
+        sample_tags(field, joint, hae_truncate_inside(row[0], field->width), hae_truncate_inside(row[1], field->height),
+                    tag);
+        count += hae_is_finite(tag[0]) && hae_is_finite(tag[length - 1]);
+    }
+    return hae_mean_tag(collected, count, length, mean);
+}
+
+static void fill_in_joint(Work *work, float *row, int joint, const float *mean)
+{
+    const HaeField *field = &work->field;
+    const int64_t pixel = search_joint(work->search, mean);
+    if (pixel < 0)
+        return;
+    const int x = (int)(pixel % field->width), y = (int)(pixel / field->width);
+    const HaePatch patch = sample_patch(field, joint, x, y, 1, work->scratch, work->search->heat);
+    hae_fill_in(row, &patch, x, y, field->settings);
+}
+
+/* Joint by joint, so that persons share what the search learns of a joint's maps. */
+static void fill_in_all(Work *work, HaePersons *persons, const float *means, const unsigned char *has_mean)
+{
+    const int length = work->field.length;
+    for (int joint = 0; joint < persons->joints; joint++) {
+        int begun = 0;
+        for (int person = 0; person < persons->count; person++) {
+            float *row = persons->rows + ((size_t)person * persons->joints + joint) * (3 + length);
+            if (row[2] != 0.0f || !has_mean[person])
+                continue;
+            if (!begun)
+                begin_joint(work->search, joint, joint_bounds(work, joint));
+            begun = 1;
+            fill_in_joint(work, row, joint, means + (size_t)person * length);
+        }
+    }
+}
+
+static int refine_persons(Work *work, HaePersons *persons)
+{
+    const HaeField *field = &work->field;
+    const size_t length = (size_t)field->length, count = (size_t)persons->count, joints = (size_t)persons->joints;
+    float *collected = hae_arena_take(work->arena, joints * length * sizeof(float));
+    float *means = hae_arena_take(work->arena, count * length * sizeof(float));
+    unsigned char *has_mean = hae_arena_take(work->arena, count);
+    if (!collected || !means || !has_mean)
+        return -1;
+    for (size_t person = 0; person < count; person++)
+        has_mean[person] = (unsigned char)mean_tag_of(field, persons, persons->rows + person * joints * (3 + length),
+                                                      collected, means + person * length);
+    fill_in_all(work, persons, means, has_mean);
+    return 0;
+}
+
+static int decode_with(Work *work, const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses)
+{
+    HaePersons *persons = &poses->persons;
+    if (make_grids(work, outputs, settings) || make_bounds(work) || make_candidates(work) || make_search(work))
+        return -1;
+    for (int joint = 0; joint < outputs->joints; joint++) {
+        find_joint_bounds(work, joint);
+        find_candidates(work, joint);
+    }
+    if (hae_group(&work->candidates, outputs->joint_order, settings, persons))
+        return -1;
+    if (settings->adjust || settings->mode == HAE_MMPOSE1)
+        adjust_persons(work, persons);
+    if (hae_take_scores(settings, poses) || (settings->refine && refine_persons(work, persons)))
+        return -1;
+    hae_retake_scores(settings, poses);
+    hae_back_project(persons, work->field.width, work->field.height, settings);
+    return 0;
+}
+
+int LEVEL(hae_decode_sparse)(const HaeOutputs *outputs, const HaeSettings *settings, HaeArena *arena, HaePoses *poses)
+{
+    Work work = {.arena = arena};
+    return decode_with(&work, outputs, settings, poses);
+}

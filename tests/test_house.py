@@ -26,7 +26,10 @@ FLOORS = (
     ("runtime", ("hrnetae.runtime",)),
     ("evaluation", ("hrnetae.evaluation",)),
     ("files", ("hrnetae.files",)),
-    ("decoder", ("hrnetae", "hrnetae.decoder", "hrnetae.steps", "hrnetae.poses", "hrnetae.outputs", "hrnetae.dispatch")),
+    (
+        "decoder",
+        ("hrnetae", "hrnetae.decoder", "hrnetae.steps", "hrnetae.poses", "hrnetae.outputs", "hrnetae.dispatch"),
+    ),
     ("reference", ("hrnetae.reference", "hrnetae.reference_maps")),
     ("what everyone may know", ("hrnetae.params", "hrnetae.skeleton", "hrnetae.types", "hrnetae.geometry")),
     ("kernels", ("hrnetae._kernels",)),

@@ -463,39 +463,3 @@ def oks_match(persons, rules, const double[::1] exponentials not None):
     if failed:
         raise MemoryError
     return flags
-
-
-cdef extern from "print_number.h" nogil:
-    int HAE_LONGEST_NUMBER
-    int hae_print_number(double, char *)
-
-
-def number_lists(const double[:, ::1] rows not None):
-    """[repr(row.tolist()) for row in rows], faster."""
-    cdef Py_ssize_t columns = rows.shape[1], row, column
-    cdef char *line = <char *>PyMem_Malloc(columns * (HAE_LONGEST_NUMBER + 2) + 2)
-    cdef char *end
-    cdef int length
-    if not line:
-        raise MemoryError
-    texts = []
-    try:
-        for row in range(rows.shape[0]):
-            end = line
-            end[0] = b"["
-            end += 1
-            for column in range(columns):
-                if column:
-                    memcpy(end, b", ", 2)
-                    end += 2
-                length = hae_print_number(rows[row, column], end)
-                if not length:
-                    text = repr(rows[row, column]).encode()
-                    length = <int>len(text)
-                    memcpy(end, <const char *>text, length)
-                end += length
-            end[0] = b"]"
-            texts.append(line[:end - line + 1].decode("ascii"))
-    finally:
-        PyMem_Free(line)
-    return texts

@@ -18,7 +18,6 @@ import pytest
 from golden import SHARED
 from numpy.typing import NDArray
 
-from hrnetae._kernels import number_lists
 from hrnetae.evaluation.evaluate import EvalJob, evaluate, ordered_map
 from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth, picture_size
 from hrnetae.evaluation.metrics import BACKENDS, METRICS, keypoint_metrics
@@ -677,30 +676,6 @@ def test_results_hold_no_infinity(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="JSON"):
             write_results(tmp_path / "r.json", results)
     assert not list(tmp_path.iterdir())
-
-
-def test_numbers_are_printed_as_python_prints_them() -> None:
-    rng = np.random.default_rng(0)
-    exponents = np.arange(-12, 58)
-    steps = np.arange(-3, 4)
-    groups = [
-        rng.integers(0, 2**64, 20_000, np.uint64).view(np.float64),
-        rng.integers(0, 0x7F800000, 20_000, np.uint32).view(np.float32).astype(np.float64),
-        rng.normal(size=50_000) * 2.0 ** rng.choice(exponents, 50_000),
-        rng.uniform(-700, 700, 50_000).astype(np.float32).astype(np.float64),
-        rng.uniform(0, 1, 50_000).astype(np.float16).astype(np.float64),
-        np.round(rng.uniform(-700, 700, 20_000), 2),
-        ((2.0**exponents).view(np.int64)[:, None] + steps).view(np.float64).ravel(),
-        (np.arange(1, 5000) / 10 * (1 + 2.0**-52)).ravel(),
-        np.arange(5000) / 64,
-        np.nextafter(np.arange(2000.0), np.inf),
-        np.nextafter(np.arange(2000.0), -np.inf),
-        (2.0 ** exponents[:, None] * (1 + steps * 2.0**-24)).ravel(),
-        np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1e16, 2.0**53 - 1, -(2.0**53)]),
-    ]
-    for values in groups:
-        assert number_lists(values[:, None]) == [f"[{value!r}]" for value in values.tolist()]
-    assert number_lists(groups[2].reshape(-1, 50)) == [repr(row) for row in groups[2].reshape(-1, 50).tolist()]
 
 
 # --------------------------------------------------------------------------------------------------------- the pool

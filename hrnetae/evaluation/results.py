@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -10,7 +11,6 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnetae import _kernels
 from hrnetae.files.atomic import atomic_write
 from hrnetae.poses import Poses
 
@@ -95,25 +95,5 @@ def write_results(path: str | os.PathLike[str], results: Results) -> None:
         handle.write(b"[")
         for start in range(0, len(results), _BLOCK):
             separator = ",\n" if start else ""
-            handle.write((separator + ",\n".join(_lines(results[start : start + _BLOCK]))).encode())
+            handle.write((separator + ",\n".join(map(json.dumps, results[start : start + _BLOCK]))).encode())
         handle.write(b"]\n")
-
-
-def _lines(results: Results) -> Iterator[str]:
-    columns = zip(
-        results.image_ids.tolist(),
-        results.category_ids.tolist(),
-        _number_lists(results.keypoints),
-        results.scores.tolist(),
-        _number_lists(results.boxes),
-        strict=True,
-    )
-    for image_id, category_id, keypoints, score, box in columns:
-        yield (
-            f'{{"image_id": {image_id}, "category_id": {category_id}, "keypoints": {keypoints}, '
-            f'"score": {score!r}, "bbox": {box}}}'
-        )
-
-
-def _number_lists(rows: NDArray[np.floating[Any]]) -> list[str]:
-    return _kernels.number_lists(rows.reshape(len(rows), -1).astype(np.float64)) if len(rows) else []

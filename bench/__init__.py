@@ -1,0 +1,1 @@
+"""Benchmarks of hrnetae: ``python -m bench`` runs them all; docs/performance.md says how they measure."""

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test campaign check bench clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -15,6 +15,9 @@ demo: $(VENV)/installed ## run the main job on what the package carries
 
 test: $(VENV)/installed-test ## run the test suite
 	$(BIN)/python -m pytest
+
+campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
+	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)
 
 check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .

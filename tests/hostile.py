@@ -38,14 +38,14 @@ def pick(rng: Rng, choices: Any) -> Any:
 # ----------------------------------------------------------------------------------------------------------- settings
 
 
-def random_skeleton(rng: Rng) -> Skeleton:
-    """COCO-17, CrowdPose-14, or one of its own of 1 to 20 joints, with any pairs and any order."""
+def random_skeleton(rng: Rng, most: int = 20) -> Skeleton:
+    """COCO-17, CrowdPose-14, or one of its own of 1 to ``most`` joints, with any pairs and any order."""
     known = rng.random()
-    if known < 0.2:
+    if known < 0.2 and most >= len(COCO17):
         return COCO17
-    if known < 0.3:
+    if known < 0.3 and most >= len(CROWDPOSE14):
         return CROWDPOSE14
-    count = int(rng.integers(1, 21)) if chance(rng, 0.5) else int(rng.integers(1, 5))
+    count = int(rng.integers(1, most + 1)) if chance(rng, 0.5) else int(rng.integers(1, min(most, 4) + 1))
     shuffled = [int(k) for k in rng.permutation(count)]
     pairs = int(rng.integers(0, count // 2 + 1))
     return Skeleton(
@@ -224,18 +224,21 @@ def random_output(
     return output
 
 
-def _like(rng: Rng, output: list[Array], skeleton: Skeleton, params: DecodeParams) -> list[Array]:
-    """What a network might say of the mirrored picture: the mirrored maps, joints exchanged, almost or exactly."""
+def mirror_image(stages: list[Array], skeleton: Skeleton, tag_per_joint: bool) -> list[Array]:
+    """What a network would say of the mirrored picture at best: the mirrored maps, joints exchanged."""
     index = list(skeleton.flip_index)
     count = len(index)
-    mirrored = []
-    for maps in output:
-        tags = [count + k for k in (index if params.tag_per_joint else [0])]
-        turned = maps[index + tags if len(maps) > count else index, :, ::-1].copy()
+    with_tags = index + [count + k for k in (index if tag_per_joint else [0])]
+    return [maps[with_tags if len(maps) > count else index, :, ::-1].copy() for maps in stages]
+
+
+def _like(rng: Rng, output: list[Array], skeleton: Skeleton, params: DecodeParams) -> list[Array]:
+    """The mirrored maps, almost or exactly."""
+    mirrored = mirror_image(output, skeleton, params.tag_per_joint)
+    for maps in mirrored:
         if chance(rng, 0.3):
             with np.errstate(all="ignore"):
-                turned += (0.01 * rng.normal(size=turned.shape)).astype(maps.dtype)
-        mirrored.append(turned)
+                maps += (0.01 * rng.normal(size=maps.shape)).astype(maps.dtype)
     return mirrored
 
 

@@ -84,7 +84,7 @@ cdef extern from "dispatch.h" nogil:
 
 
 def has_level(int level):
-    """Whether this processor has a level: 0 baseline, 1 AVX2, 2 AVX-512."""
+    """Whether this processor has a level: 0 baseline, 1 AVX2."""
     return bool(hae_has_level(level))
 
 

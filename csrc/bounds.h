@@ -94,6 +94,102 @@ static inline int bounds_are_plain(const HaeField *field, const HaeBounds *bound
     return 1;
 }
 
+/* ------------------------------------------------------------------ bounds of the projected heat */
+
+static inline int is_empty(HaeRect rect)
+{
+    return rect.left >= rect.right || rect.top >= rect.bottom;
+}
+
+/* The pixels of a block of a grid. Empty where a coarse projection skips it. */
+static inline HaeRect block_rect(const HaeGrid *grid, int across, int down)
+{
+    const int right = (across + 1) * BLOCK, bottom = (down + 1) * BLOCK;
+    return (HaeRect){grid->first_column[across * BLOCK], grid->first_row[down * BLOCK],
+                     grid->first_column[right < grid->width ? right : grid->width],
+                     grid->first_row[bottom < grid->height ? bottom : grid->height]};
+}
+
+/* Which blocks of a map the pixels of each block of another grid, `base`, touch. */
+typedef struct {
+    int32_t *left, *right; /* [block across]: first and last */
+    int32_t *top, *bottom; /* [block down] */
+} HaeSpan;
+
+/* The blocks of one grid, and where they are on every map. */
+typedef struct {
+    const HaeGrid *base;
+    int across, down;
+    HaeSpan *of_map;
+    float *line; /* scratch: 4 x across, and the blocks across of the widest map */
+} HaeBlocks;
+
+static inline void fill_spans(const HaeField *field, const HaeBlocks *blocks, int map)
+{
+    const HaeGrid *base = blocks->base, *grid = &field->grids[map];
+    const HaeSpan span = blocks->of_map[map];
+    for (int x = 0; x < blocks->across; x++) {
+        const HaeRect rect = block_rect(base, x, 0);
+        const int has_pixels = rect.left < rect.right;
+        span.left[x] = has_pixels ? grid->columns.near[rect.left] / BLOCK : 0;
+        span.right[x] = has_pixels ? grid->columns.near[rect.right - 1] / BLOCK : 0;
+    }
+    for (int y = 0; y < blocks->down; y++) {
+        const HaeRect rect = block_rect(base, 0, y);
+        const int has_pixels = rect.top < rect.bottom;
+        span.top[y] = has_pixels ? grid->rows.near[rect.top] / BLOCK : 0;
+        span.bottom[y] = has_pixels ? grid->rows.near[rect.bottom - 1] / BLOCK : 0;
+    }
+}
+
+/* The bounds of one map for a row of blocks. */
+static inline void spread_bounds(const HaeBounds *bounds, const HaeBlocks *blocks, int map, int row, float *out)
+{
+    const HaeSpan *span = &blocks->of_map[map];
+    float *highest = blocks->line + 4 * (size_t)blocks->across;
+    memcpy(highest, bounds->bound + (size_t)span->top[row] * bounds->across, (size_t)bounds->across * sizeof(float));
+    for (int y = span->top[row] + 1; y <= span->bottom[row]; y++)
+        for (int x = 0; x < bounds->across; x++) {
+            const float bound = bounds->bound[(size_t)y * bounds->across + x];
+            highest[x] = bound > highest[x] ? bound : highest[x];
+        }
+    for (int x = 0; x < blocks->across; x++) {
+        float largest = highest[span->left[x]];
+        for (int other = span->left[x] + 1; other <= span->right[x]; other++)
+            largest = highest[other] > largest ? highest[other] : largest;
+        out[x] = largest;
+    }
+}
+
+/* No pixel of a block of the row has more heat: sample_heat's operations, each of them monotone, on bounds. */
+static inline void bound_heat_of_row(const HaeField *field, const HaeBounds *bounds, const HaeBlocks *blocks, int row,
+                                     float *out)
+{
+    const int scales = field->outputs->scales, stages = field->outputs->stages, sides = field->sides;
+    const int across = blocks->across;
+    float *const of_side[2] = {blocks->line, blocks->line + across}, *of_map = blocks->line + 2 * (size_t)across;
+    for (int scale = 0; scale < scales; scale++) {
+        for (int side = 0; side < sides; side++) {
+            for (int stage = 0; stage < stages; stage++) {
+                const int map = scale * stages + stage;
+                spread_bounds(&bounds[map * sides + side], blocks, map, row, stage ? of_map : of_side[side]);
+                for (int x = 0; stage && x < across; x++)
+                    of_side[side][x] += of_map[x];
+            }
+            for (int x = 0; stages > 1 && x < across; x++)
+                of_side[side][x] /= (float)stages;
+        }
+        for (int x = 0; x < across; x++) {
+            const float heat = sides == 2 ? hae_flip_average(of_side[0][x], of_side[1][x]) : of_side[0][x];
+            out[x] = scale ? out[x] + heat : heat;
+        }
+    }
+    for (int x = 0; scales > 1 && x < across; x++)
+        out[x] /= (float)scales;
+}
+
+/* ------------------------------------------------------------------ the pass */
+
 /* line: scratch of the map's width + 32 cells, four times. */
 static inline void find_bounds(const HaeSource *source, void *line, HaeBounds *bounds)
 {

@@ -103,7 +103,6 @@ int hae_decode(const HaeOutputs *outputs, const HaeSettings *settings, int level
         hae_decode_sparse_baseline,
 #ifdef HAE_X86_LEVELS
         hae_decode_sparse_avx2,
-        hae_decode_sparse_avx512,
 #endif
     };
     *poses = (HaePoses){0};

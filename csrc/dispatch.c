@@ -5,14 +5,10 @@ int hae_has_level(int level)
 {
 #ifdef HAE_X86_LEVELS
     __builtin_cpu_init();
-    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")
-                  && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt")
-                  && __builtin_cpu_supports("popcnt");
     if (level == HAE_AVX2)
-        return avx2;
-    if (level == HAE_AVX512)
-        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-            && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")
+            && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt")
+            && __builtin_cpu_supports("popcnt");
 #endif
     return level == HAE_BASELINE;
 }

@@ -8,14 +8,12 @@
 #define HAE_X86_LEVELS 1
 #endif
 
-enum { HAE_BASELINE = 0, HAE_AVX2 = 1, HAE_AVX512 = 2, HAE_LEVELS = 3 };
+enum { HAE_BASELINE = 0, HAE_AVX2 = 1, HAE_LEVELS = 2 };
 
 int hae_decode_sparse_baseline(const HaeOutputs *outputs, const HaeSettings *settings, HaeArena *arena,
                                HaePoses *poses);
 #ifdef HAE_X86_LEVELS
 int hae_decode_sparse_avx2(const HaeOutputs *outputs, const HaeSettings *settings, HaeArena *arena,
-                               HaePoses *poses);
-int hae_decode_sparse_avx512(const HaeOutputs *outputs, const HaeSettings *settings, HaeArena *arena,
                                HaePoses *poses);
 #endif
 

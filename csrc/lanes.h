@@ -42,6 +42,12 @@ static inline Lanes lanes_replace(Lanes a, float value, Lanes b)
     return _mm256_blendv_ps(a, b, _mm256_cmp_ps(a, _mm256_set1_ps(value), _CMP_EQ_OQ));
 }
 
+/* b where a is positive, else 0. */
+static inline Lanes lanes_where_positive(Lanes a, Lanes b)
+{
+    return _mm256_and_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GT_OQ), b);
+}
+
 #else
 
 typedef struct {
@@ -68,6 +74,7 @@ static inline Lanes lanes_sqrt(Lanes a) { HAE_LANES(sqrtf(a.at[i])); }
 static inline Lanes lanes_abs(Lanes a) { HAE_LANES(fabsf(a.at[i])); }
 static inline Lanes lanes_rint_positive(Lanes a) { HAE_LANES(hae_rint_positive(a.at[i])); }
 static inline Lanes lanes_replace(Lanes a, float value, Lanes b) { HAE_LANES(a.at[i] == value ? b.at[i] : a.at[i]); }
+static inline Lanes lanes_where_positive(Lanes a, Lanes b) { HAE_LANES(a.at[i] > 0.0f ? b.at[i] : 0.0f); }
 static inline int lanes_above(Lanes a, Lanes b)
 {
     int bits = 0;
@@ -85,14 +92,21 @@ static inline int lanes_not_below(Lanes a, Lanes b)
 
 #endif
 
+/* None may be NaN. */
 static inline float lanes_largest(Lanes a)
 {
+#ifdef __AVX2__
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+#else
     float at[LANES], largest;
     lanes_store(at, a);
     largest = at[0];
     for (int i = 1; i < LANES; i++)
         largest = at[i] > largest ? at[i] : largest;
     return largest;
+#endif
 }
 
 /* (a + b) / 2, as hae_flip_average. */
@@ -113,13 +127,23 @@ static inline Lanes lanes_unless_finite(Lanes a)
     return lanes_sub(a, a);
 }
 
+/* The first `count` lanes, or all. */
+static inline int bits_of(int count)
+{
+    return count < LANES ? (1 << count) - 1 : (1 << LANES) - 1;
+}
+
 /* The lowest bit of a mask that is not 0. */
 static inline int first_lane(int bits)
 {
+#ifdef __GNUC__
+    return __builtin_ctz((unsigned)bits);
+#else
     int lane = 0;
     while (!(bits >> lane & 1))
         lane++;
     return lane;
+#endif
 }
 
 #endif

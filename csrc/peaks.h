@@ -43,6 +43,7 @@ typedef struct {
     int joint, reach; /* of the NMS window, each way */
     float threshold;  /* a float32 is above the threshold if it is larger than this */
     const HaeBounds *bounds; /* [map * sides + side] of this joint */
+    const HaeBlocks *blocks; /* of the finest map */
     HaeSelection selection;
     HaeScratch *scratch;
     float heat[RECT_WIDTH * RECT_HEIGHT];
@@ -50,13 +51,22 @@ typedef struct {
 
 enum { MAX_REACH = 8 };
 
+static inline HaeRanked ranked(const HaePeakFinder *finder, float value, int x, int y)
+{
+    return (HaeRanked){value, (int64_t)y * finder->field->width + x};
+}
+
+/* Whether a pixel would be kept if it were a peak. */
+static inline int is_wanted(const HaePeakFinder *finder, HaeRanked candidate)
+{
+    const HaeSelection *selection = &finder->selection;
+    return selection->count < selection->capacity || hae_ranks_before(candidate, selection->entries[0]);
+}
+
 /* A place may be looked at twice; a peak is kept once. */
-static inline void keep_peak(HaePeakFinder *finder, float value, int x, int y)
+static inline void keep_peak(HaePeakFinder *finder, HaeRanked candidate)
 {
     HaeSelection *selection = &finder->selection;
-    const HaeRanked candidate = {value, (int64_t)y * finder->field->width + x};
-    if (selection->count == selection->capacity && !hae_ranks_before(candidate, selection->entries[0]))
-        return;
     for (int i = 0; i < selection->count; i++)
         if (selection->entries[i].index == candidate.index)
             return;
@@ -73,23 +83,48 @@ static inline int is_window_maximum(const float *at, HaeRect window)
     return 1;
 }
 
-/* Looks at every pixel of a rectangle of at most RECT_WIDTH - 16 x RECT_HEIGHT - 16 pixels. */
-static inline void look_at(HaePeakFinder *finder, HaeRect rect)
+/* Of eight pixels those that are above the threshold and no lower than the pixels next to them. */
+static inline int promising(const HaePeakFinder *finder, const float *at)
+{
+    const Lanes values = lanes_load(at);
+    const Lanes beside = lanes_max(lanes_load(at - 1), lanes_load(at + 1));
+    const Lanes around = lanes_max(beside, lanes_max(lanes_load(at - RECT_WIDTH), lanes_load(at + RECT_WIDTH)));
+    return lanes_above(values, lanes_all(finder->threshold)) & lanes_not_below(values, around);
+}
+
+static inline void look_at_pixel(HaePeakFinder *finder, HaeRect seen, int x, int y)
 {
     const HaeField *field = finder->field;
     const int reach = finder->reach;
+    const float *at = finder->heat + (y - seen.top) * RECT_WIDTH + (x - seen.left);
+    const HaeRanked candidate = ranked(finder, *at, x, y);
+    if (!(*at > finder->threshold) || !is_wanted(finder, candidate))
+        return;
+    const HaeRect around = clip_rect(field, (HaeRect){x - reach, y - reach, x + reach + 1, y + reach + 1});
+    if (is_window_maximum(at, (HaeRect){around.left - x, around.top - y, around.right - x, around.bottom - y}))
+        keep_peak(finder, candidate);
+}
+
+/* Looks at every pixel of a rectangle of at most RECT_WIDTH - 16 x RECT_HEIGHT - 16 pixels. */
+static inline void look_at(HaePeakFinder *finder, HaeRect rect)
+{
+    const int reach = finder->reach;
     const HaeRect seen = clip_rect(
-        field, (HaeRect){rect.left - reach, rect.top - reach, rect.right + reach, rect.bottom + reach});
-    sample_heat(field, finder->joint, seen, finder->scratch, finder->heat);
-    for (int y = rect.top; y < rect.bottom; y++)
-        for (int x = rect.left; x < rect.right; x++) {
-            const float *at = finder->heat + (y - seen.top) * RECT_WIDTH + (x - seen.left);
-            if (!(*at > finder->threshold))
-                continue;
-            const HaeRect around = clip_rect(field, (HaeRect){x - reach, y - reach, x + reach + 1, y + reach + 1});
-            if (is_window_maximum(at, (HaeRect){around.left - x, around.top - y, around.right - x, around.bottom - y}))
-                keep_peak(finder, *at, x, y);
+        finder->field, (HaeRect){rect.left - reach, rect.top - reach, rect.right + reach, rect.bottom + reach});
+    /* Where every pixel has its neighbours in sight, eight are judged at once. */
+    const int has_margin =
+        seen.left < rect.left && seen.top < rect.top && seen.right > rect.right && seen.bottom > rect.bottom;
+    sample_heat(finder->field, finder->joint, seen, finder->scratch, finder->heat);
+    for (int y = rect.top; y < rect.bottom; y++) {
+        const float *row = finder->heat + (y - seen.top) * RECT_WIDTH - seen.left;
+        for (int left = rect.left; left < rect.right; left += LANES) {
+            int bits = bits_of(rect.right - left);
+            if (has_margin)
+                bits &= promising(finder, row + left);
+            for (; bits; bits &= bits - 1)
+                look_at_pixel(finder, seen, left + first_lane(bits), y);
         }
+    }
 }
 
 static inline void look_at_any(HaePeakFinder *finder, HaeRect rect)
@@ -106,63 +141,28 @@ static inline void look_at_any(HaePeakFinder *finder, HaeRect rect)
 
 /* ------------------------------------------------------------------ block by block */
 
-/* The largest bound of the blocks that a range of pixels touches. */
-static inline float bound_of_rect(const HaeBounds *bounds, const HaeGrid *grid, HaeRect rect)
-{
-    const int left = grid->columns.near[rect.left] / BLOCK, right = grid->columns.near[rect.right - 1] / BLOCK;
-    const int top = grid->rows.near[rect.top] / BLOCK, bottom = grid->rows.near[rect.bottom - 1] / BLOCK;
-    float largest = 0.0f;
-    for (int y = top; y <= bottom; y++)
-        for (int x = left; x <= right; x++) {
-            const float bound = bounds->bound[(size_t)y * bounds->across + x];
-            largest = bound > largest ? bound : largest;
-        }
-    return largest;
-}
-
-/* No pixel of the rectangle has more heat: sample_heat's operations, each of them monotone, on bounds. */
-static inline float heat_bound(const HaeField *field, const HaeBounds *bounds, HaeRect rect)
-{
-    const int scales = field->outputs->scales, stages = field->outputs->stages, sides = field->sides;
-    float sum = 0.0f;
-    for (int scale = 0; scale < scales; scale++) {
-        float of_side[2];
-        for (int side = 0; side < sides; side++) {
-            float of_stages = 0.0f;
-            for (int map = scale * stages; map < (scale + 1) * stages; map++)
-                of_stages += bound_of_rect(&bounds[map * sides + side], &field->grids[map], rect);
-            of_side[side] = of_stages / (float)stages;
-        }
-        sum += sides == 2 ? hae_flip_average(of_side[0], of_side[1]) : of_side[0];
-    }
-    return sum / (float)scales;
-}
-
-/* The pixels of a block of a grid. Empty where a coarse projection skips it. */
-static inline HaeRect block_rect(const HaeGrid *grid, int across, int down)
-{
-    const int right = (across + 1) * BLOCK, bottom = (down + 1) * BLOCK;
-    return (HaeRect){grid->first_column[across * BLOCK], grid->first_row[down * BLOCK],
-                     grid->first_column[right < grid->width ? right : grid->width],
-                     grid->first_row[bottom < grid->height ? bottom : grid->height]};
-}
-
+/* Blocks side by side are looked at together: their margins overlap. */
 static inline void look_at_blocks(HaePeakFinder *finder)
 {
     const HaeField *field = finder->field;
-    const int maps = field->outputs->scales * field->outputs->stages;
-    int finest = 0; /* of the smallest blocks */
-    for (int map = 1; map < maps; map++)
-        if (field->grids[map].width > field->grids[finest].width)
-            finest = map;
-    const HaeGrid *grid = &field->grids[finest];
-    for (int down = 0; down < blocks_of(grid->height); down++)
-        for (int across = 0; across < blocks_of(grid->width); across++) {
-            const HaeRect rect = block_rect(grid, across, down);
-            if (rect.left < rect.right && rect.top < rect.bottom
-                && heat_bound(field, finder->bounds, rect) > finder->threshold)
-                look_at_any(finder, rect);
+    const HaeBlocks *blocks = finder->blocks;
+    float *bound = blocks->line + 3 * (size_t)blocks->across;
+    for (int down = 0; down < blocks->down; down++) {
+        HaeRect run = {0, 0, 0, 0};
+        bound_heat_of_row(field, finder->bounds, blocks, down, bound);
+        for (int across = 0; across < blocks->across; across++) {
+            const HaeRect rect = block_rect(blocks->base, across, down);
+            if (is_empty(rect) || !(bound[across] > finder->threshold))
+                continue;
+            if (!is_empty(run) && run.right == rect.left) {
+                run.right = rect.right;
+            } else {
+                look_at_any(finder, run);
+                run = rect;
+            }
         }
+        look_at_any(finder, run);
+    }
 }
 
 static inline void look_everywhere(HaePeakFinder *finder)
@@ -175,8 +175,10 @@ static inline void look_everywhere(HaePeakFinder *finder)
 enum {
     RING = 2, /* nodes around a block that its tests read */
     SPAN = BLOCK + 2 * RING,
-    STRIDE = 16,
+    STRIDE = TILE_STRIDE,
 };
+
+#define LOOSE 1e30f
 
 /* The constants of the tests, for one joint. */
 typedef struct {
@@ -203,28 +205,17 @@ static inline HaeNodeTests node_tests(const HaePeakFinder *finder, const HaeGrid
 /* Averaged nodes of a block and its ring; beyond the map its edge is repeated. */
 static inline void load_nodes(const HaePeakFinder *finder, int across, int down, float nodes[SPAN][STRIDE])
 {
-    const HaeField *field = finder->field;
-    const HaeGrid *grid = &field->grids[0];
     const int left = across * BLOCK - RING, top = down * BLOCK - RING;
-    const int first = left < 0 ? 0 : left, last = left + SPAN < grid->width ? left + SPAN : grid->width;
-    float cells[2][STRIDE + LANES];
-    for (int row = 0; row < SPAN; row++) {
-        int y = top + row;
-        y = y < 0 ? 0 : y < grid->height ? y : grid->height - 1;
-        for (int side = 0; side < field->sides; side++) {
-            const HaeSource source = heat_source(field, 0, side, finder->joint);
-            load_cells(&source, y, first, last - first, cells[side] + (first - left));
-        }
-        if (field->sides == 2)
-            for (int x = 0; x < STRIDE; x++)
-                nodes[row][x] = hae_flip_average(cells[0][x], cells[1][x]);
-        else
-            memcpy(nodes[row], cells[0], sizeof nodes[row]);
-        for (int x = left; x < first; x++)
-            nodes[row][x - left] = nodes[row][first - left];
-        for (int x = last; x < left + SPAN; x++)
-            nodes[row][x - left] = nodes[row][last - 1 - left];
-    }
+    const HaeSource plain = heat_source(finder->field, 0, 0, finder->joint);
+    float mirrored[SPAN][STRIDE];
+    load_tile(&plain, left, top, SPAN, SPAN, nodes[0]);
+    if (finder->field->sides == 1)
+        return;
+    const HaeSource source = heat_source(finder->field, 0, 1, finder->joint);
+    load_tile(&source, left, top, SPAN, SPAN, mirrored[0]);
+    for (int row = 0; row < SPAN; row++)
+        for (int x = 0; x < STRIDE; x += LANES)
+            lanes_store(nodes[row] + x, lanes_average(lanes_load(nodes[row] + x), lanes_load(mirrored[row] + x)));
 }
 
 /* h[m] + lean * max(0, h[m-1], h[m+1]) for the differences towards one neighbour. */
@@ -240,20 +231,21 @@ static inline int level_edges(Lanes before, Lanes at, Lanes after, Lanes lean, L
     return lanes_not_below(most, lanes_abs(at));
 }
 
-/* Where a row of a block lies in the map. loose: added to tests across at the map's first and last column, down at its
- * first and last row, where f is constant outside and nothing follows. */
+/* Where a block lies in the map. loose: added to tests across at the map's first and last column, down at its first and
+ * last row, where f is constant outside and nothing follows. */
 typedef struct {
-    float loose_across[LANES], loose_down;
-    int has_right, has_below; /* a bit for each node */
-} HaeRowPlace;
+    float loose_across[LANES];
+    int has_right; /* a bit for each node */
+} HaeColumnPlace;
 
-static inline HaeRowPlace row_place(const HaeGrid *grid, int left, int row)
+static inline HaeColumnPlace column_place(const HaeGrid *grid, int left)
 {
-    const float loose = 1e30f;
-    HaeRowPlace place = {{0.0f}, row == 0 || row == grid->height - 1 ? loose : 0.0f, 0,
-                         row < grid->height - 1 ? (1 << BLOCK) - 1 : 0};
+    HaeColumnPlace place = {{0.0f}, bits_of(BLOCK)};
+    if (left > 0 && left + BLOCK < grid->width)
+        return place;
+    place.has_right = 0;
     for (int x = 0; x < BLOCK; x++) {
-        place.loose_across[x] = left + x == 0 || left + x >= grid->width - 1 ? loose : 0.0f;
+        place.loose_across[x] = left + x == 0 || left + x >= grid->width - 1 ? LOOSE : 0.0f;
         place.has_right |= (left + x < grid->width - 1) << x;
     }
     return place;
@@ -266,12 +258,15 @@ typedef struct {
 } HaePlaces;
 
 /* nodes: at the row's first node, rows STRIDE apart. */
-static inline HaePlaces test_row(const float *nodes, const HaeNodeTests *tests, const HaeRowPlace *place)
+static inline HaePlaces test_row(const float *nodes, const HaeNodeTests *tests, const HaeColumnPlace *place, int row,
+                                 int height)
 {
     const Lanes lean_across = lanes_all(tests->lean_across), lean_down = lanes_all(tests->lean_down);
     const Lanes limit = lanes_all(-tests->tolerance), edge_tolerance = lanes_all(2.0f * tests->tolerance);
     const Lanes threshold = lanes_all(tests->threshold);
-    const Lanes free_across = lanes_load(place->loose_across), free_down = lanes_all(place->loose_down);
+    const Lanes free_across = lanes_load(place->loose_across);
+    const Lanes free_down = lanes_all(row == 0 || row == height - 1 ? LOOSE : 0.0f);
+    const int has_below = row < height - 1 ? bits_of(BLOCK) : 0;
     const Lanes up_left = lanes_load(nodes - STRIDE - 1), up = lanes_load(nodes - STRIDE);
     const Lanes up_right = lanes_load(nodes - STRIDE + 1), left = lanes_load(nodes - 1), at = lanes_load(nodes);
     const Lanes right = lanes_load(nodes + 1), low_left = lanes_load(nodes + STRIDE - 1);
@@ -299,69 +294,85 @@ static inline HaePlaces test_row(const float *nodes, const HaeNodeTests *tests, 
                & level_edges(up_to_right, to_right, low_to_right, lean_across, edge_tolerance)
                & lanes_not_below(lanes_add(row_ridge, free_down), limit);
     const Lanes column_ridge = lanes_min(lanes_max(to_left, low_to_left), lanes_max(to_right, low_to_right));
-    places.column = place->has_below & lanes_above(lanes_max(at, low), threshold)
+    places.column = has_below & lanes_above(lanes_max(at, low), threshold)
                   & level_edges(left_to_low, to_low, right_to_low, lean_down, edge_tolerance)
                   & lanes_not_below(lanes_add(column_ridge, free_across), limit);
 
     const Lanes spread = lanes_max(lanes_max(lanes_abs(to_right), lanes_abs(low_to_right)),
                                    lanes_max(lanes_abs(to_low), lanes_abs(right_to_low)));
-    places.cell = place->has_right & place->has_below & lanes_not_below(lanes_all(tests->level), spread)
+    places.cell = place->has_right & has_below & lanes_not_below(lanes_all(tests->level), spread)
                 & lanes_above(lanes_max(lanes_max(at, right), lanes_max(low, low_right)), threshold);
     return places;
 }
 
-/* Looks at what test_row found around node (x, y), a bit for each kind; returns the number of pixels. */
-static inline int64_t look_around_node(HaePeakFinder *finder, const HaeGrid *grid, int x, int y,
-                                       const HaePlaces *places, int bit)
+/* The places found in a block, as rectangles of pixels. */
+typedef struct {
+    HaeRect rects[BLOCK * BLOCK * 4];
+    int count;
+} HaeFound;
+
+/* What test_row found around node (x, y), a bit for each kind. */
+static inline void list_places(const HaeGrid *grid, int x, int y, const HaePlaces *places, int bit, HaeFound *found)
 {
     const HaeRect near = {grid->near_left[x], grid->near_top[y], grid->near_right[x], grid->near_bottom[y]};
-    HaeRect rects[4];
-    int count = 0;
-    int64_t area = 0;
     if (places->node & bit)
-        rects[count++] = near;
+        found->rects[found->count++] = near;
     if (places->row & bit)
-        rects[count++] = (HaeRect){grid->first_column[x], near.top, grid->first_column[x + 1], near.bottom};
+        found->rects[found->count++] = (HaeRect){grid->first_column[x], near.top, grid->first_column[x + 1], near.bottom};
     if (places->column & bit)
-        rects[count++] = (HaeRect){near.left, grid->first_row[y], near.right, grid->first_row[y + 1]};
+        found->rects[found->count++] = (HaeRect){near.left, grid->first_row[y], near.right, grid->first_row[y + 1]};
     if (places->cell & bit)
-        rects[count++] =
+        found->rects[found->count++] =
             (HaeRect){grid->first_column[x], grid->first_row[y], grid->first_column[x + 1], grid->first_row[y + 1]};
-    for (int i = 0; i < count; i++) {
-        area += (int64_t)(rects[i].right - rects[i].left) * (rects[i].bottom - rects[i].top);
-        look_at_any(finder, rects[i]);
-    }
-    return area;
 }
 
-/* The largest of the nodes of a block's row and its ring. */
-static inline float largest_node(const float nodes[STRIDE])
-{
-    return lanes_largest(lanes_max(lanes_load(nodes), lanes_load(nodes + SPAN - LANES)));
-}
-
-static inline int64_t look_at_nodes_of_block(HaePeakFinder *finder, const HaeNodeTests *tests, int across, int down)
+static inline void find_places(HaePeakFinder *finder, const HaeNodeTests *tests, int across, int down, HaeFound *found)
 {
     const HaeGrid *grid = &finder->field->grids[0];
     const int left = across * BLOCK, top = down * BLOCK;
-    float nodes[SPAN][STRIDE], highest[SPAN];
-    int64_t area = 0;
+    const HaeColumnPlace place = column_place(grid, left);
+    const Lanes threshold = lanes_all(tests->threshold);
+    float nodes[SPAN][STRIDE];
+    int high[SPAN];
+    found->count = 0;
     load_nodes(finder, across, down, nodes);
     for (int row = 0; row < SPAN; row++)
-        highest[row] = largest_node(nodes[row]);
+        high[row] = lanes_above(lanes_load(nodes[row]), threshold)
+                  | lanes_above(lanes_load(nodes[row] + SPAN - LANES), threshold);
     for (int row = 0; row < BLOCK && top + row < grid->height; row++) {
         const int at = row + RING;
-        if (!(highest[at - 1] > tests->threshold || highest[at] > tests->threshold
-              || highest[at + 1] > tests->threshold))
+        if (!(high[at - 1] | high[at] | high[at + 1]))
             continue;
-        const HaeRowPlace place = row_place(grid, left, top + row);
-        const HaePlaces places = test_row(&nodes[at][RING], tests, &place);
+        const HaePlaces places = test_row(&nodes[at][RING], tests, &place, top + row, grid->height);
         for (int bits = places.node | places.row | places.column | places.cell; bits; bits &= bits - 1) {
             const int x = first_lane(bits);
             if (left + x < grid->width)
-                area += look_around_node(finder, grid, left + x, top + row, &places, 1 << x);
+                list_places(grid, left + x, top + row, &places, 1 << x, found);
         }
     }
+}
+
+/* Looks at all places of a block, together where they are many; returns the number of pixels. */
+static inline int64_t look_at_places(HaePeakFinder *finder, const HaeFound *found)
+{
+    enum { MANY = 8 };
+    int64_t area = 0;
+    HaeRect all = found->rects[0];
+    for (int i = 0; i < found->count; i++) {
+        const HaeRect rect = found->rects[i];
+        all.left = rect.left < all.left ? rect.left : all.left;
+        all.top = rect.top < all.top ? rect.top : all.top;
+        all.right = rect.right > all.right ? rect.right : all.right;
+        all.bottom = rect.bottom > all.bottom ? rect.bottom : all.bottom;
+        area += (int64_t)(rect.right - rect.left) * (rect.bottom - rect.top);
+    }
+    const int64_t extent = (int64_t)(all.right - all.left) * (all.bottom - all.top);
+    if (found->count > MANY && extent < MANY * area + 200 * found->count) {
+        look_at_any(finder, all);
+        return extent;
+    }
+    for (int i = 0; i < found->count; i++)
+        look_at_any(finder, found->rects[i]);
     return area;
 }
 
@@ -373,6 +384,7 @@ static inline int look_at_nodes(HaePeakFinder *finder)
     const HaeNodeTests tests = node_tests(finder, &field->grids[0]);
     const int64_t most = (int64_t)field->width * field->height / 2;
     int64_t area = 0;
+    HaeFound found;
     for (int down = 0; down < bounds->down; down++)
         for (int across = 0; across < bounds->across; across++) {
             const size_t at = (size_t)down * bounds->across + across;
@@ -380,7 +392,9 @@ static inline int look_at_nodes(HaePeakFinder *finder)
                 field->sides == 2 ? hae_flip_average(bounds[0].bound[at], bounds[1].bound[at]) : bounds[0].bound[at];
             if (!(bound > tests.threshold))
                 continue;
-            area += look_at_nodes_of_block(finder, &tests, across, down);
+            find_places(finder, &tests, across, down, &found);
+            if (found.count)
+                area += look_at_places(finder, &found);
             if (area > most)
                 return 0;
         }

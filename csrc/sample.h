@@ -141,6 +141,47 @@ static inline void load_cells(const HaeSource *source, int y, int first, int cou
     }
 }
 
+enum { TILE_STRIDE = 16 };
+
+/* `down` rows of `across` <= 16 cells from (left, top), rows TILE_STRIDE floats apart and filled up with anything. The tile
+ * may stick out of the map; there its edge is repeated. */
+static inline void load_tile(const HaeSource *source, int left, int top, int across, int down, float *tile)
+{
+    const int width = source->maps->width, height = source->maps->height;
+    const int first = left < 0 ? 0 : left, last = left + across < width ? left + across : width;
+#ifdef __F16C__
+    const size_t channel = row_start(source, 0), total = (size_t)source->maps->channels * width * height;
+    const size_t lowest = channel + (size_t)(top < 0 ? 0 : top) * width + (source->mirrored ? (size_t)(width - left) : (size_t)left);
+    if (source->maps->is_half && first == left && last == left + across && top >= 0 && top + down <= height
+        && (source->mirrored ? lowest >= TILE_STRIDE : lowest + (size_t)(down - 1) * width + TILE_STRIDE <= total)) {
+        const uint16_t *row = (const uint16_t *)source->maps->data + lowest;
+        const __m256i reversed = _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+        for (int y = 0; y < down; y++, row += width, tile += TILE_STRIDE) {
+            if (source->mirrored) {
+                const __m256 near = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(row - 8)));
+                const __m256 far = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(row - 16)));
+                _mm256_storeu_ps(tile, _mm256_permutevar8x32_ps(near, reversed));
+                _mm256_storeu_ps(tile + 8, _mm256_permutevar8x32_ps(far, reversed));
+            } else {
+                _mm256_storeu_ps(tile, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)row)));
+                _mm256_storeu_ps(tile + 8, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(row + 8))));
+            }
+        }
+        return;
+    }
+#endif
+    for (int row = 0; row < down; row++, tile += TILE_STRIDE) {
+        int y = top + row;
+        y = y < 0 ? 0 : y < height ? y : height - 1;
+        float cells[TILE_STRIDE + LANES];
+        load_cells(source, y, first, last - first, cells);
+        for (int x = 0; x < TILE_STRIDE; x++) {
+            const int inside = left + x < first ? first : left + x < last ? left + x : last - 1;
+            tile[x] = cells[inside - first];
+        }
+    }
+}
+
 /* One pixel of a resized map. */
 static inline float sample_pixel(const HaeSource *source, int x, int y)
 {

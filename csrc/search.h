@@ -16,11 +16,11 @@
 
 enum { MAX_LENGTH = 2 };
 
-enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256 };
+enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256, TOP_DONE = 1 << 30 };
 
 /* The cells of a block and the next ones to the right and below; beyond the map its edge is repeated. */
 typedef struct {
-    float at[CORNERS][BLOCK + LANES];
+    float at[CORNERS][TILE_STRIDE];
 } HaeCorners;
 
 /* An opened block: its maps' corners, and for each of its cells what bounds the score of the cell's pixels. */
@@ -34,18 +34,22 @@ typedef struct {
 typedef struct {
     const HaeField *field;
     const HaeGrid *grid; /* of the tag map */
+    const HaeBlocks *blocks;
     int across, down;    /* blocks; arrays of blocks are padded to a multiple of LANES */
     int has_empty_blocks; /* the projection skips some */
     int one_grid;        /* heat and tags are on the cells of one map size, not projected from several */
     HaeScratch *scratch;
     float *heat_bound;   /* [block]; -infinity where a block has no pixels */
     float *low[MAX_LENGTH], *high[MAX_LENGTH]; /* [block]: the range of the tags, infinite where one is not finite */
-    float *score_bound;  /* [block] */
+    float *block_bound;   /* [block]: of the person's scores */
+    float *waiting_bound; /* [block]: of the blocks in `waiting` */
+    int32_t *waiting;     /* [block]: blocks to look at, with TOP_DONE where the top cell has been */
     HaeOpenBlock *opened; /* [OPEN_BLOCKS]: block b is kept at b % OPEN_BLOCKS until another one needs the place */
 
     int joint, values_are_plain; /* plain: the joint's heat is finite everywhere */
     const HaeBounds *bounds;     /* of the joint */
     const float *mean;           /* of the person */
+    float *row;                  /* scratch: as wide as the widest map */
     float heat[RECT_WIDTH * RECT_HEIGHT], tag[MAX_LENGTH][RECT_WIDTH * RECT_HEIGHT];
 } HaeSearch;
 
@@ -53,11 +57,6 @@ typedef struct {
     float score;
     int64_t index; /* -1: nothing found */
 } HaeBest;
-
-static inline int is_empty(HaeRect rect)
-{
-    return rect.left >= rect.right || rect.top >= rect.bottom;
-}
 
 /* The range of one side's tags over the cells of a block and those next to it. */
 static inline void find_range(const HaeSource *source, float *cells, int across, int down, float *low, float *high)
@@ -107,16 +106,17 @@ static inline HaeRect rect_of_block(const HaeSearch *search, int block)
 static inline void bound_heat(HaeSearch *search)
 {
     const HaeField *field = search->field;
-    const int count = block_count(search), direct = search->one_grid && !search->has_empty_blocks;
+    const int count = block_count(search), direct = search->one_grid;
     for (int at = 0; direct && at < count; at += LANES) {
         const Lanes plain = lanes_load(search->bounds[0].bound + at);
         lanes_store(search->heat_bound + at,
                     field->sides == 2 ? lanes_average(plain, lanes_load(search->bounds[1].bound + at)) : plain);
     }
-    for (int block = 0; !direct && block < count; block++) {
-        const HaeRect rect = rect_of_block(search, block);
-        search->heat_bound[block] = is_empty(rect) ? -INFINITY : heat_bound(field, search->bounds, rect);
-    }
+    for (int down = 0; !direct && down < search->down; down++)
+        bound_heat_of_row(field, search->bounds, search->blocks, down, search->heat_bound + down * search->across);
+    for (int block = 0; search->has_empty_blocks && block < count; block++)
+        if (is_empty(rect_of_block(search, block)))
+            search->heat_bound[block] = -INFINITY;
     for (int at = count; at < padded(count); at++)
         search->heat_bound[at] = -INFINITY;
 }
@@ -159,24 +159,39 @@ static inline Lanes lanes_away(Lanes low, Lanes high, Lanes mean)
     return lanes_max(lanes_max(lanes_sub(low, mean), lanes_sub(mean, high)), lanes_all(0.0f));
 }
 
-/* Bounds of the scores of `count` blocks or cells for the person's mean tag. */
-static inline void bound_all(const HaeSearch *search, const float *heat, float *const low[MAX_LENGTH],
-                             float *const high[MAX_LENGTH], int count, float *bounds)
+/* A bound of the scores of eight blocks or cells for the person's mean tag. */
+static inline Lanes bound_eight(const HaeSearch *search, Lanes heat, const float *const low[MAX_LENGTH],
+                                const float *const high[MAX_LENGTH], int at)
 {
-    const int mode = search->field->settings->mode, length = search->field->length;
-    for (int at = 0; at < count; at += LANES) {
-        Lanes squares = lanes_all(0.0f);
-        for (int l = 0; l < length; l++) {
-            const Lanes away = lanes_away(lanes_load(low[l] + at), lanes_load(high[l] + at), lanes_all(search->mean[l]));
-            squares = lanes_add(squares, lanes_mul(away, away));
-        }
-        lanes_store(bounds + at, bound_scores(lanes_load(heat + at), squares, mode));
+    Lanes squares = lanes_all(0.0f);
+    for (int l = 0; l < search->field->length; l++) {
+        const Lanes away = lanes_away(lanes_load(low[l] + at), lanes_load(high[l] + at), lanes_all(search->mean[l]));
+        squares = lanes_add(squares, lanes_mul(away, away));
     }
+    return bound_scores(heat, squares, search->field->settings->mode);
 }
 
-static inline int bits_of(int count)
+static inline void bound_blocks(const HaeSearch *search, int count)
 {
-    return count < LANES ? (1 << count) - 1 : (1 << LANES) - 1;
+    const float *const low[MAX_LENGTH] = {search->low[0], search->low[1]};
+    const float *const high[MAX_LENGTH] = {search->high[0], search->high[1]};
+    for (int at = 0; at < count; at += LANES)
+        lanes_store(search->block_bound + at, bound_eight(search, lanes_load(search->heat_bound + at), low, high, at));
+}
+
+/* Rows of cells whose heat alone stays below the best score are left out. */
+static inline void bound_cells(const HaeSearch *search, const HaeOpenBlock *open, float best_score,
+                               float bounds[CELLS])
+{
+    const float *const low[MAX_LENGTH] = {open->low[0], open->low[1]};
+    const float *const high[MAX_LENGTH] = {open->high[0], open->high[1]};
+    for (int at = 0; at < CELLS; at += LANES) {
+        const Lanes heat = lanes_load(open->heat_bound + at);
+        if (!lanes_not_below(heat, lanes_all(best_score)))
+            lanes_store(bounds + at, lanes_all(-INFINITY));
+        else
+            lanes_store(bounds + at, bound_eight(search, heat, low, high, at));
+    }
 }
 
 /* The best of the pixels left + [lanes of bits] of row y. */
@@ -235,23 +250,11 @@ static inline void search_rect(HaeSearch *search, HaeRect rect, HaeBest *best)
 
 /* ------------------------------------------------------------------ cell by cell */
 
-static inline void load_corners(const HaeSource *source, int across, int down, HaeCorners *corners)
-{
-    const HaeGrid *grid = source->grid;
-    const int left = across * BLOCK, top = down * BLOCK;
-    const int count = left + CORNERS < grid->width ? CORNERS : grid->width - left;
-    for (int row = 0; row < CORNERS; row++) {
-        const int y = top + row < grid->height ? top + row : grid->height - 1;
-        load_cells(source, y, left, count, corners->at[row]);
-        for (int x = count; x < CORNERS; x++)
-            corners->at[row][x] = corners->at[row][count - 1];
-    }
-}
-
+/* bound_of eight numbers. */
 static inline Lanes lanes_bound_of(Lanes largest)
 {
     const Lanes raised = lanes_add(lanes_add(largest, lanes_mul(largest, lanes_all(0x1p-21f))), lanes_all(0x1p-120f));
-    return lanes_replace(lanes_max(raised, lanes_all(0.0f)), 0x1p-120f, lanes_all(0.0f));
+    return lanes_where_positive(largest, raised);
 }
 
 /* The extremes of the corners of a row of eight cells. */
@@ -269,17 +272,71 @@ static inline Lanes smallest_corners(const HaeCorners *corners, int row)
                      lanes_min(lanes_load(below), lanes_load(below + 1)));
 }
 
+/* Bounds from one map for the pixels of each cell in row y of a block: the largest of the map's cells around them. */
+static inline void bound_around_cells(HaeSearch *search, const HaeSource *source, int first_cell, int y, float *out)
+{
+    const HaeGrid *base = search->grid, *grid = source->grid;
+    const int last_cell = first_cell + BLOCK < base->width ? first_cell + BLOCK : base->width;
+    const HaeRect rect = {base->first_column[first_cell], base->first_row[y], base->first_column[last_cell],
+                          base->first_row[y + 1]};
+    float *highest = search->scratch->cells, *row = search->row;
+    if (is_empty(rect))
+        return;
+    const int first = grid->columns.near[rect.left], count = grid->columns.far[rect.right - 1] - first + 1;
+    load_cells(source, grid->rows.near[rect.top], first, count, highest);
+    for (int other = grid->rows.near[rect.top] + 1; other <= grid->rows.far[rect.bottom - 1]; other++) {
+        load_cells(source, other, first, count, row);
+        for (int x = 0; x < count; x++)
+            highest[x] = larger(row[x], highest[x]);
+    }
+    for (int cell = first_cell; cell < last_cell; cell++) {
+        const int from = base->first_column[cell], to = base->first_column[cell + 1];
+        float largest = -FLT_MAX;
+        for (int at = from < to ? grid->columns.near[from] : count; from < to && at <= grid->columns.far[to - 1]; at++)
+            largest = larger(highest[at - first], largest);
+        out[cell - first_cell] = bound_of(largest);
+    }
+}
+
+/* Bounds of the heat of the cells in row y of a block: sample_heat's operations, each of them monotone, on bounds. */
+static inline Lanes bound_heat_of_cells(HaeSearch *search, int first_cell, int y)
+{
+    const HaeField *field = search->field;
+    const int scales = field->outputs->scales, stages = field->outputs->stages;
+    Lanes sum = lanes_all(0.0f);
+    for (int scale = 0; scale < scales; scale++) {
+        Lanes of_side[2] = {lanes_all(0.0f), lanes_all(0.0f)};
+        for (int side = 0; side < field->sides; side++) {
+            for (int stage = 0; stage < stages; stage++) {
+                float bounds[LANES] = {0.0f};
+                const HaeSource source = heat_source(field, scale * stages + stage, side, search->joint);
+                bound_around_cells(search, &source, first_cell, y, bounds);
+                of_side[side] = lanes_add(of_side[side], lanes_load(bounds));
+            }
+            if (stages > 1)
+                of_side[side] = lanes_div(of_side[side], lanes_all((float)stages));
+        }
+        const Lanes heat = field->sides == 2 ? lanes_average(of_side[0], of_side[1]) : of_side[0];
+        sum = lanes_add(sum, heat);
+    }
+    return scales > 1 ? lanes_div(sum, lanes_all((float)scales)) : sum;
+}
+
 /* What bounds the cells of a block, which are finite. With one network map the heat's bound is that of the cell's own
- * corners. */
-static inline void bound_cells(const HaeSearch *search, int block, HaeOpenBlock *open)
+ * corners. Cells outside the map get one too; nobody looks at them. */
+static inline void describe_cells(HaeSearch *search, int block, HaeOpenBlock *open)
 {
     const HaeField *field = search->field;
     for (int row = 0; row < BLOCK; row++) {
-        Lanes heat = lanes_all(search->heat_bound[block]);
+        const int y = block / search->across * BLOCK + row;
+        Lanes heat;
         if (search->one_grid) {
             heat = lanes_bound_of(largest_corners(&open->heat[0], row));
             if (field->sides == 2)
                 heat = lanes_average(heat, lanes_bound_of(largest_corners(&open->heat[1], row)));
+        } else {
+            heat = y < search->grid->height ? bound_heat_of_cells(search, block % search->across * BLOCK, y)
+                                            : lanes_all(0.0f);
         }
         lanes_store(open->heat_bound + row * BLOCK, heat);
         for (int l = 0; l < field->length; l++) {
@@ -367,13 +424,18 @@ static inline void search_cell_of_block(HaeSearch *search, const HaeOpenBlock *o
         search_rect(search, rect, best);
 }
 
-/* The first of the highest; count is a multiple of LANES. */
-static inline int highest_of(const float *bounds, int count)
+static inline float highest_in(const float *bounds, int count)
 {
     Lanes highest = lanes_load(bounds);
     for (int i = LANES; i < count; i += LANES)
         highest = lanes_max(lanes_load(bounds + i), highest);
-    const Lanes all = lanes_all(lanes_largest(highest));
+    return lanes_largest(highest);
+}
+
+/* The first of the highest; count is a multiple of LANES. */
+static inline int highest_of(const float *bounds, int count)
+{
+    const Lanes all = lanes_all(highest_in(bounds, count));
     for (int i = 0; i < count; i += LANES) {
         const int bits = lanes_not_below(lanes_load(bounds + i), all);
         if (bits)
@@ -391,64 +453,109 @@ static inline const HaeOpenBlock *open_block(HaeSearch *search, int block)
         return open;
     for (int side = 0; side < field->sides; side++) {
         const HaeSource tag = tag_source(field, side, search->joint);
-        load_corners(&tag, across, down, &open->tag[side]);
+        load_tile(&tag, across * BLOCK, down * BLOCK, CORNERS, CORNERS, open->tag[side].at[0]);
         if (search->one_grid) {
             const HaeSource heat = heat_source(field, 0, side, search->joint);
-            load_corners(&heat, across, down, &open->heat[side]);
+            load_tile(&heat, across * BLOCK, down * BLOCK, CORNERS, CORNERS, open->heat[side].at[0]);
         }
     }
-    bound_cells(search, block, open);
+    describe_cells(search, block, open);
     open->joint = search->joint;
     open->block = block;
     return open;
 }
 
-/* The most promising cell first; it settles most of the others. */
+/* ------------------------------------------------------------------ best first */
+
+static inline int cells_have_bounds(const HaeSearch *search, int block)
+{
+    return search->values_are_plain && search->low[0][block] > -INFINITY
+        && search->low[search->field->length - 1][block] > -INFINITY;
+}
+
+/* Looks at the most promising cell of a block; returns a bound of what the others have, -infinity if nothing is left. */
+static inline float search_top_cell(HaeSearch *search, int block, HaeBest *best)
+{
+    float bounds[CELLS];
+    if (!cells_have_bounds(search, block)) {
+        search_rect(search, rect_of_block(search, block), best);
+        return -INFINITY;
+    }
+    const HaeOpenBlock *open = open_block(search, block);
+    bound_cells(search, open, best->score, bounds);
+    const int first = highest_of(bounds, CELLS);
+    if (bounds[first] == -INFINITY)
+        return -INFINITY;
+    search_cell_of_block(search, open, block, first, bounds[first], best);
+    bounds[first] = -INFINITY;
+    return highest_in(bounds, CELLS);
+}
+
+/* Looks at every cell of a block that may hold the best. */
 static inline void search_cells(HaeSearch *search, int block, HaeBest *best)
 {
     const HaeOpenBlock *open = open_block(search, block);
-    float *low[MAX_LENGTH] = {(float *)open->low[0], (float *)open->low[1]};
-    float *high[MAX_LENGTH] = {(float *)open->high[0], (float *)open->high[1]};
     float bounds[CELLS];
-    bound_all(search, open->heat_bound, low, high, CELLS, bounds);
-    const int first = highest_of(bounds, CELLS);
-    search_cell_of_block(search, open, block, first, bounds[first], best);
-    bounds[first] = -INFINITY;
+    bound_cells(search, open, best->score, bounds);
     for (int row = 0; row < CELLS; row += LANES)
-        for (int bits = lanes_not_below(lanes_load(bounds + row), lanes_all(best->score)); bits; bits &= bits - 1) {
+        for (int bits = lanes_not_below(lanes_load(bounds + row), lanes_all(larger(best->score, -FLT_MAX))); bits;
+             bits &= bits - 1) {
             const int cell = row + first_lane(bits);
             search_cell_of_block(search, open, block, cell, bounds[cell], best);
         }
 }
 
-/* ------------------------------------------------------------------ block by block */
-
-static inline void search_block(HaeSearch *search, int block, HaeBest *best)
+/* Lists the blocks that may still win, and their bounds; returns how many, with the padding. */
+static inline int list_blocks(HaeSearch *search, int blocks, float best_score)
 {
-    const int last = search->field->length - 1;
-    const HaeRect rect = rect_of_block(search, block);
-    if (!may_hold_best(search->score_bound[block], rect, search->field->width, best))
-        return;
-    if (search->values_are_plain && search->low[0][block] > -INFINITY && search->low[last][block] > -INFINITY)
-        search_cells(search, block, best);
-    else
-        search_rect(search, rect, best);
+    int count = 0;
+    for (int at = 0; at < blocks; at += LANES) {
+        float bound[LANES];
+        const Lanes bounds = lanes_load(search->block_bound + at);
+        lanes_store(bound, bounds);
+        for (int bits = lanes_not_below(bounds, lanes_all(larger(best_score, -FLT_MAX))); bits; bits &= bits - 1) {
+            const int lane = first_lane(bits);
+            search->waiting[count] = at + lane;
+            search->waiting_bound[count++] = bound[lane];
+        }
+    }
+    while (count % LANES)
+        search->waiting_bound[count++] = -INFINITY;
+    return count;
 }
 
-/* The pixel where a person of this mean tag is filled in; -1: there is none. */
+/* The pixel where a person of this mean tag is filled in; -1: there is none.
+ *
+ * A block is opened for its top cell at first, and waits with the bound of the others; most blocks are settled by other
+ * blocks' top cells then. */
 static inline int64_t search_joint(HaeSearch *search, const float *mean)
 {
-    const int count = padded(block_count(search));
+    const int blocks = padded(block_count(search));
     HaeBest best = {-INFINITY, -1};
     search->mean = mean;
-    bound_all(search, search->heat_bound, search->low, search->high, count, search->score_bound);
-    for (;;) {
-        const int block = highest_of(search->score_bound, count);
-        if (search->score_bound[block] == -INFINITY || search->score_bound[block] < best.score)
-            return best.index;
-        search_block(search, block, &best);
-        search->score_bound[block] = -INFINITY; /* done */
+    bound_blocks(search, blocks);
+    const int first = highest_of(search->block_bound, blocks);
+    if (search->block_bound[first] == -INFINITY)
+        return -1;
+    search->block_bound[first] = search_top_cell(search, first, &best);
+    for (int count = list_blocks(search, blocks, best.score); count > 0;) {
+        const int at = highest_of(search->waiting_bound, count);
+        const float bound = search->waiting_bound[at];
+        if (bound == -INFINITY || bound < best.score)
+            break;
+        const int item = search->waiting[at], block = item & ~TOP_DONE;
+        search->waiting_bound[at] = -INFINITY;
+        /* Of equal bounds the first block's is taken first: if its pixels come too late, so do all others'. */
+        if (!may_hold_best(bound, rect_of_block(search, block), search->field->width, &best))
+            break;
+        if (item & TOP_DONE || block == first) {
+            search_cells(search, block, &best);
+        } else {
+            search->waiting_bound[at] = search_top_cell(search, block, &best);
+            search->waiting[at] = block | TOP_DONE;
+        }
     }
+    return best.index;
 }
 
 #endif

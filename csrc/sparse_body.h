@@ -12,6 +12,7 @@ typedef struct {
     void *line;               /* find_bounds' scratch */
     HaeCandidates candidates;
     HaeScratch *scratch;
+    float *row; /* as wide as the widest map */
     HaePeakFinder *finder;
     HaeSearch *search;
 } Work;
@@ -104,7 +105,8 @@ static int make_bounds(Work *work)
     float *cells = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
     work->line = hae_arena_take(work->arena, 4 * (widest + 4 * BLOCK) * sizeof(int32_t));
     work->scratch = hae_arena_take(work->arena, sizeof(HaeScratch));
-    if (!bounds || !value || !cells || !work->line || !work->scratch)
+    work->row = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
+    if (!bounds || !value || !cells || !work->line || !work->scratch || !work->row)
         return -1;
     work->scratch->cells = cells;
     work->bounds = bounds;
@@ -123,6 +125,38 @@ static float float_threshold(double threshold)
 {
     const float rounded = (float)threshold;
     return (double)rounded > threshold ? nextafterf(rounded, -INFINITY) : rounded;
+}
+
+/* The blocks of a grid, related to every map. */
+static HaeBlocks *make_blocks(Work *work, const HaeGrid *base)
+{
+    const int across = blocks_of(base->width), down = blocks_of(base->height);
+    size_t widest = 0;
+    for (int map = 0; map < work->maps; map++)
+        if ((size_t)blocks_of(work->field.grids[map].width) > widest)
+            widest = (size_t)blocks_of(work->field.grids[map].width);
+    HaeBlocks *blocks = hae_arena_take(work->arena, sizeof(HaeBlocks));
+    HaeSpan *spans = hae_arena_take(work->arena, (size_t)work->maps * sizeof(HaeSpan));
+    int32_t *places = hae_arena_take(work->arena, 2 * (size_t)work->maps * (across + down) * sizeof(int32_t));
+    float *line = hae_arena_take(work->arena, (4 * (size_t)across + widest) * sizeof(float));
+    if (!blocks || !spans || !places || !line)
+        return NULL;
+    *blocks = (HaeBlocks){base, across, down, spans, line};
+    for (int map = 0; map < work->maps; map++) {
+        spans[map] = (HaeSpan){places, places + across, places + 2 * across, places + 2 * across + down};
+        places += 2 * (across + down);
+        fill_spans(&work->field, blocks, map);
+    }
+    return blocks;
+}
+
+static const HaeGrid *finest_grid(const Work *work)
+{
+    const HaeGrid *finest = &work->field.grids[0];
+    for (int map = 1; map < work->maps; map++)
+        if (work->field.grids[map].width > finest->width)
+            finest = &work->field.grids[map];
+    return finest;
 }
 
 static int make_candidates(Work *work)
@@ -146,8 +180,9 @@ static int make_candidates(Work *work)
     finder->reach = field->settings->nms_kernel / 2;
     finder->threshold = float_threshold(field->settings->detection_threshold);
     finder->scratch = work->scratch;
+    finder->blocks = make_blocks(work, finest_grid(work));
     finder->selection = (HaeSelection){entries, 0, count};
-    return 0;
+    return finder->blocks ? 0 : -1;
 }
 
 static int make_search(Work *work)
@@ -158,9 +193,13 @@ static int make_search(Work *work)
     const int across = blocks_of(grid->width), down = blocks_of(grid->height);
     const size_t blocks = (size_t)padded(across * down);
     HaeSearch *search = work->search = hae_arena_take(work->arena, sizeof(HaeSearch));
-    float *values = hae_arena_take(work->arena, (2 + 2 * MAX_LENGTH) * blocks * sizeof(float));
+    float *values = hae_arena_take(work->arena, (3 + 2 * MAX_LENGTH) * blocks * sizeof(float));
+    int32_t *waiting = hae_arena_take(work->arena, blocks * sizeof(int32_t));
     HaeOpenBlock *opened = hae_arena_take(work->arena, OPEN_BLOCKS * sizeof(HaeOpenBlock));
-    if (!search || !values || !opened)
+    if (!search || !values || !waiting || !opened)
+        return -1;
+    search->blocks = make_blocks(work, grid);
+    if (!search->blocks)
         return -1;
     search->field = field;
     search->grid = grid;
@@ -168,12 +207,15 @@ static int make_search(Work *work)
     search->down = down;
     search->one_grid = work->maps == 1;
     search->scratch = work->scratch;
+    search->row = work->row;
     search->heat_bound = values;
-    search->score_bound = values + blocks;
-    memset(values, 0, (2 + 2 * MAX_LENGTH) * blocks * sizeof(float));
+    search->block_bound = values + (1 + 2 * MAX_LENGTH) * blocks;
+    search->waiting_bound = search->block_bound + blocks;
+    search->waiting = waiting;
+    memset(values, 0, (3 + 2 * MAX_LENGTH) * blocks * sizeof(float));
     for (int l = 0; l < MAX_LENGTH; l++) {
-        search->low[l] = values + (2 + 2 * l) * blocks;
-        search->high[l] = values + (3 + 2 * l) * blocks;
+        search->low[l] = values + (1 + 2 * l) * blocks;
+        search->high[l] = values + (2 + 2 * l) * blocks;
     }
     search->opened = opened;
     for (int i = 0; i < OPEN_BLOCKS; i++)

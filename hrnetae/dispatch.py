@@ -11,7 +11,7 @@ import os
 from hrnetae import _kernels
 
 VARIABLE = "HRNETAE_LEVEL"
-LEVELS = {"dense": -1, "baseline": 0, "avx2": 1, "avx512": 2}
+LEVELS = {"dense": -1, "baseline": 0, "avx2": 1}
 
 
 def available_levels() -> tuple[str, ...]:

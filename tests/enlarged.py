@@ -316,6 +316,15 @@ def _places(c: Canvas) -> Array:
     return np.broadcast_to(x / across + y / down, c.shape).copy()
 
 
+def _half_steps(c: Canvas) -> Array:
+    """Areas or whole maps whose tags are as far from each other as where a distance is rounded up or down; enlarged,
+    they are so but for rounding."""
+    steps = np.array(pick(c.rng, ((0, 0, 1.5), (0, 1.5, -1.5, 3.5), (-1, -0.5, 0, 0.5, 1))))
+    if chance(c.rng, 0.5):
+        return np.broadcast_to(c.rng.choice(steps, (c.count, 1, 1)), c.shape).copy()
+    return c.blocks(steps, int(c.rng.integers(2, 13)))
+
+
 def _huge_tags(c: Canvas) -> Array:
     scale = pick(c.rng, (1e4, 6e4) if c.dtype is np.float16 else (1e4, 1e9, 1e19, 3e38))
     return np.clip(c.rng.normal(size=c.shape), -1, 1) * scale
@@ -326,7 +335,8 @@ TAGS: dict[str, tuple[float, Callable[[Canvas], Array]]] = {
     "wavering": (2, lambda c: _of_the_nearest(c) + 0.05 * c.rng.normal(size=c.shape)),
     "places": (2, _places),
     "noise": (1, lambda c: c.rng.normal(size=c.shape) * pick(c.rng, (0.1, 1, 10))),
-    "steps": (1, lambda c: c.rng.choice(np.arange(-4, 5) / 2, c.shape)),
+    "steps": (0.5, lambda c: c.rng.choice(np.arange(-4, 5) / 2, c.shape)),
+    "half steps": (1, _half_steps),
     "blocks": (1, lambda c: c.blocks(c.rng.normal(size=4) * 3, int(c.rng.integers(1, 12)))),
     "equal": (1, lambda c: np.full(c.shape, float(pick(c.rng, (0.0, -0.0, 1.0, 3.5))))),
     "last bits": (0.5, lambda c: c.blocks(c.neighbours(pick(c.rng, (0.5, 1.5, 2.5))), int(c.rng.integers(1, 6)))),

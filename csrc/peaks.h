@@ -30,6 +30,7 @@
 #ifndef HRNETAE_PEAKS_H
 #define HRNETAE_PEAKS_H
 
+#include "ahead.h"
 #include "bounds.h"
 #include "top_k.h"
 
@@ -45,11 +46,15 @@ typedef struct {
     const HaeBounds *bounds; /* [map * sides + side] of this joint */
     const HaeBlocks *blocks; /* of the finest map */
     HaeSelection selection;
+    HaeAhead ahead; /* the next joint's heatmaps */
     HaeScratch *scratch;
     float heat[RECT_WIDTH * RECT_HEIGHT];
 } HaePeakFinder;
 
-enum { MAX_REACH = 8 };
+enum {
+    MAX_REACH = 8,
+    LINES_A_BLOCK = BLOCK * BLOCK * sizeof(uint16_t) / 64, /* of float16 */
+};
 
 static inline HaeRanked ranked(const HaePeakFinder *finder, float value, int x, int y)
 {
@@ -388,6 +393,7 @@ static inline int look_at_nodes(HaePeakFinder *finder)
     for (int down = 0; down < bounds->down; down++)
         for (int across = 0; across < bounds->across; across++) {
             const size_t at = (size_t)down * bounds->across + across;
+            ask_ahead(&finder->ahead, LINES_A_BLOCK);
             const float bound =
                 field->sides == 2 ? hae_flip_average(bounds[0].bound[at], bounds[1].bound[at]) : bounds[0].bound[at];
             if (!(bound > tests.threshold))

@@ -16,7 +16,7 @@
 
 enum { MAX_LENGTH = 2 };
 
-enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256, TOP_DONE = 1 << 30 };
+enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256, TOP_DONE = 1 << 30, LINES_A_STEP = 16 };
 
 /* The cells of a block and the next ones to the right and below; beyond the map its edge is repeated. */
 typedef struct {
@@ -46,6 +46,7 @@ typedef struct {
     int32_t *waiting;     /* [block]: blocks to look at, with TOP_DONE where the top cell has been */
     HaeOpenBlock *opened; /* [OPEN_BLOCKS]: block b is kept at b % OPEN_BLOCKS until another one needs the place */
 
+    HaeAhead ahead; /* the next joint's tag maps */
     int joint, values_are_plain; /* plain: the joint's heat is finite everywhere */
     const HaeBounds *bounds;     /* of the joint */
     const float *mean;           /* of the person */
@@ -272,6 +273,23 @@ static inline Lanes smallest_corners(const HaeCorners *corners, int row)
                      lanes_min(lanes_load(below), lanes_load(below + 1)));
 }
 
+/* Bounds of the heat in a row of eight cells from their corners. With flip it is the corners' mean that is largest: the
+ * mean of two bilinear surfaces is one, and its rounding errors are those of numbers no larger than the corners'. */
+static inline Lanes bound_heat_of_corners(const HaeField *field, const HaeOpenBlock *open, int row)
+{
+    if (field->sides == 1)
+        return lanes_bound_of(largest_corners(&open->heat[0], row));
+    Lanes largest = lanes_all(-FLT_MAX), farthest = lanes_all(0.0f);
+    for (int corner = 0; corner < 4; corner++) {
+        const Lanes plain = lanes_load(open->heat[0].at[row + corner / 2] + corner % 2);
+        const Lanes mirrored = lanes_load(open->heat[1].at[row + corner / 2] + corner % 2);
+        largest = lanes_max(lanes_average(plain, mirrored), largest);
+        farthest = lanes_max(lanes_max(lanes_abs(plain), lanes_abs(mirrored)), farthest);
+    }
+    const Lanes slack = lanes_add(lanes_mul(farthest, lanes_all(0x1p-19f)), lanes_all(0x1p-120f));
+    return lanes_add(largest, lanes_where_positive(farthest, slack));
+}
+
 /* Bounds from one map for the pixels of each cell in row y of a block: the largest of the map's cells around them. */
 static inline void bound_around_cells(HaeSearch *search, const HaeSource *source, int first_cell, int y, float *out)
 {
@@ -331,9 +349,7 @@ static inline void describe_cells(HaeSearch *search, int block, HaeOpenBlock *op
         const int y = block / search->across * BLOCK + row;
         Lanes heat;
         if (search->one_grid) {
-            heat = lanes_bound_of(largest_corners(&open->heat[0], row));
-            if (field->sides == 2)
-                heat = lanes_average(heat, lanes_bound_of(largest_corners(&open->heat[1], row)));
+            heat = bound_heat_of_corners(field, open, row);
         } else {
             heat = y < search->grid->height ? bound_heat_of_cells(search, block % search->across * BLOCK, y)
                                             : lanes_all(0.0f);
@@ -540,6 +556,7 @@ static inline int64_t search_joint(HaeSearch *search, const float *mean)
     search->block_bound[first] = search_top_cell(search, first, &best);
     for (int count = list_blocks(search, blocks, best.score); count > 0;) {
         const int at = highest_of(search->waiting_bound, count);
+        ask_ahead(&search->ahead, LINES_A_STEP);
         const float bound = search->waiting_bound[at];
         if (bound == -INFINITY || bound < best.score)
             break;

@@ -243,6 +243,29 @@ static void find_joint_bounds(Work *work, int joint)
         }
 }
 
+/* Nothing after the last joint, or where there are several maps to a joint. */
+static HaeAhead ahead_of_heat(const HaeField *field, int joint)
+{
+    HaeAhead ahead = {{0, 0}, {0, 0}};
+    if (joint < field->outputs->joints && field->outputs->scales * field->outputs->stages == 1)
+        for (int side = 0; side < field->sides; side++) {
+            const HaeSource source = heat_source(field, 0, side, joint);
+            ahead_of_map(&ahead, side, &source);
+        }
+    return ahead;
+}
+
+static HaeAhead ahead_of_tags(const HaeField *field, int joint)
+{
+    HaeAhead ahead = {{0, 0}, {0, 0}};
+    if (joint < field->outputs->joints && field->settings->tag_per_joint)
+        for (int side = 0; side < field->sides; side++) {
+            const HaeSource source = tag_source(field, side, joint);
+            ahead_of_map(&ahead, side, &source);
+        }
+    return ahead;
+}
+
 static void find_candidates(Work *work, int joint)
 {
     const HaeField *field = &work->field;
@@ -252,6 +275,7 @@ static void find_candidates(Work *work, int joint)
     const size_t first = (size_t)joint * candidates->count;
     finder->joint = joint;
     finder->bounds = joint_bounds(work, joint);
+    finder->ahead = ahead_of_heat(field, joint + 1);
     selection->count = 0;
     find_peaks(finder);
     hae_select_sort(selection);
@@ -322,6 +346,8 @@ static void fill_in_all(Work *work, HaePersons *persons, const float *means, con
                 continue;
             if (!begun)
                 begin_joint(work->search, joint, joint_bounds(work, joint));
+            if (!begun)
+                work->search->ahead = ahead_of_tags(&work->field, joint + 1);
             begun = 1;
             fill_in_joint(work, row, joint, means + (size_t)person * length);
         }

@@ -1,0 +1,245 @@
+/* What step 7's search (search.h) knows of a joint's blocks: bounds of the heat, ranges of the tags, bounds of scores; and
+ * the exact scores of pixels.
+ */
+#ifndef HRNETAE_SEARCH_BLOCKS_H
+#define HRNETAE_SEARCH_BLOCKS_H
+
+#include "peaks.h"
+#include "refine.h"
+
+enum { MAX_LENGTH = 2 };
+
+enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256, TOP_DONE = 1 << 30, LINES_A_STEP = 16 };
+
+/* The cells of a block and the next ones to the right and below; beyond the map its edge is repeated. */
+typedef struct {
+    float at[CORNERS][TILE_STRIDE];
+} HaeCorners;
+
+/* An opened block: its maps' corners, and for each of its cells what bounds the score of the cell's pixels. */
+typedef struct {
+    int joint, block; /* whose it is */
+    HaeCorners heat[2], tag[MAX_LENGTH]; /* sides */
+    float heat_bound[CELLS], low[MAX_LENGTH][CELLS], high[MAX_LENGTH][CELLS];
+} HaeOpenBlock;
+
+/* The search for one joint. Persons that lack it come one after the other and share what is known of its blocks. */
+typedef struct {
+    const HaeField *field;
+    const HaeGrid *grid; /* of the tag map */
+    const HaeBlocks *blocks;
+    int across, down;    /* blocks; arrays of blocks are padded to a multiple of LANES */
+    int has_empty_blocks; /* the projection skips some */
+    int one_grid;        /* heat and tags are on the cells of one map size, not projected from several */
+    HaeScratch *scratch;
+    float *heat_bound;   /* [block]; -infinity where a block has no pixels */
+    float *low[MAX_LENGTH], *high[MAX_LENGTH]; /* [block]: the range of the tags, infinite where one is not finite */
+    float *block_bound;   /* [block]: of the person's scores */
+    float *waiting_bound; /* [block]: of the blocks in `waiting` */
+    int32_t *waiting;     /* [block]: blocks to look at, with TOP_DONE where the top cell has been */
+    HaeOpenBlock *opened; /* [OPEN_BLOCKS]: block b is kept at b % OPEN_BLOCKS until another one needs the place */
+
+    HaeAhead ahead; /* the next joint's tag maps */
+    int joint, values_are_plain; /* plain: the joint's heat is finite everywhere */
+    const HaeBounds *bounds;     /* of the joint */
+    const float *mean;           /* of the person */
+    float *row;                  /* scratch: as wide as the widest map */
+    float heat[RECT_WIDTH * RECT_HEIGHT], tag[MAX_LENGTH][RECT_WIDTH * RECT_HEIGHT];
+} HaeSearch;
+
+typedef struct {
+    float score;
+    int64_t index; /* -1: nothing found */
+} HaeBest;
+
+/* The range of one side's tags over the cells of a block and those next to it. */
+static inline void find_range(const HaeSource *source, float *cells, int across, int down, float *low, float *high)
+{
+    const HaeGrid *grid = source->grid;
+    const int left = across * BLOCK, top = down * BLOCK;
+    const int right = left + BLOCK < grid->width ? left + BLOCK : grid->width - 1;
+    const int bottom = top + BLOCK < grid->height ? top + BLOCK : grid->height - 1;
+    float least = INFINITY, most = -INFINITY, finite = 0.0f;
+    for (int y = top; y <= bottom; y++) {
+        load_cells(source, y, left, right - left + 1, cells);
+        for (int x = 0; x <= right - left; x++) {
+            const float tag = cells[x];
+            least = tag < least ? tag : least;
+            most = tag > most ? tag : most;
+            finite += tag - tag; /* 0, or NaN where the tag is not finite */
+        }
+    }
+    set_range(least, most, finite == 0.0f, low, high);
+}
+
+static inline void find_ranges(const HaeSource *source, const HaeSearch *search, float *low, float *high)
+{
+#ifdef __AVX2__
+    if (chunks_fit(source->maps)) {
+        find_ranges_avx2(source, search->across, low, high);
+        return;
+    }
+#endif
+    for (int down = 0; down < search->down; down++)
+        for (int across = 0; across < search->across; across++) {
+            const int at = down * search->across + across;
+            find_range(source, search->scratch->cells, across, down, &low[at], &high[at]);
+        }
+}
+
+static inline int block_count(const HaeSearch *search)
+{
+    return search->across * search->down;
+}
+
+static inline HaeRect rect_of_block(const HaeSearch *search, int block)
+{
+    return block_rect(search->grid, block % search->across, block / search->across);
+}
+
+static inline void bound_heat(HaeSearch *search)
+{
+    const HaeField *field = search->field;
+    const int count = block_count(search), direct = search->one_grid;
+    for (int at = 0; direct && at < count; at += LANES) {
+        const Lanes plain = lanes_load(search->bounds[0].bound + at);
+        lanes_store(search->heat_bound + at,
+                    field->sides == 2 ? lanes_average(plain, lanes_load(search->bounds[1].bound + at)) : plain);
+    }
+    for (int down = 0; !direct && down < search->down; down++)
+        bound_heat_of_row(field, search->bounds, search->blocks, down, search->heat_bound + down * search->across);
+    for (int block = 0; search->has_empty_blocks && block < count; block++)
+        if (is_empty(rect_of_block(search, block)))
+            search->heat_bound[block] = -INFINITY;
+    for (int at = count; at < padded(count); at++)
+        search->heat_bound[at] = -INFINITY;
+}
+
+/* Turns to another joint. */
+static inline void begin_joint(HaeSearch *search, int joint, const HaeBounds *bounds)
+{
+    const HaeField *field = search->field;
+    search->joint = joint;
+    search->bounds = bounds;
+    search->values_are_plain = bounds_are_plain(field, bounds);
+    bound_heat(search);
+    for (int side = 0; side < field->length; side++) {
+        const HaeSource source = tag_source(field, side, joint);
+        find_ranges(&source, search, search->low[side], search->high[side]);
+    }
+}
+
+/* hae_refine_score of eight pixels. */
+static inline Lanes lanes_score(Lanes heat, Lanes squares, int mode)
+{
+    const Lanes distance = lanes_rint_positive(lanes_sqrt(squares));
+    if (mode == HAE_MMPOSE1)
+        return lanes_sub(lanes_all(0.0f), lanes_sub(lanes_mul(distance, lanes_all(100.0f)), heat));
+    return lanes_sub(heat, distance);
+}
+
+/* Bounds of scores, from bounds of the heat and the least sums of squared tag differences. At least -FLT_MAX, also where
+ * the distance overflows; -infinity stays with blocks that have no pixels. */
+static inline Lanes bound_scores(Lanes heat, Lanes squares, int mode)
+{
+    const Lanes lowest = lanes_all(-FLT_MAX), highest = lanes_all(FLT_MAX);
+    const Lanes bound = lanes_max(lowest, lanes_score(lanes_min(heat, highest), squares, mode));
+    return lanes_replace(bound, -FLT_MAX, lanes_min(heat, lowest));
+}
+
+/* How far a mean tag is from a range, at least. */
+static inline Lanes lanes_away(Lanes low, Lanes high, Lanes mean)
+{
+    return lanes_max(lanes_max(lanes_sub(low, mean), lanes_sub(mean, high)), lanes_all(0.0f));
+}
+
+/* A bound of the scores of eight blocks or cells for the person's mean tag. */
+static inline Lanes bound_eight(const HaeSearch *search, Lanes heat, const float *const low[MAX_LENGTH],
+                                const float *const high[MAX_LENGTH], int at)
+{
+    Lanes squares = lanes_all(0.0f);
+    for (int l = 0; l < search->field->length; l++) {
+        const Lanes away = lanes_away(lanes_load(low[l] + at), lanes_load(high[l] + at), lanes_all(search->mean[l]));
+        squares = lanes_add(squares, lanes_mul(away, away));
+    }
+    return bound_scores(heat, squares, search->field->settings->mode);
+}
+
+static inline void bound_blocks(const HaeSearch *search, int count)
+{
+    const float *const low[MAX_LENGTH] = {search->low[0], search->low[1]};
+    const float *const high[MAX_LENGTH] = {search->high[0], search->high[1]};
+    for (int at = 0; at < count; at += LANES)
+        lanes_store(search->block_bound + at, bound_eight(search, lanes_load(search->heat_bound + at), low, high, at));
+}
+
+/* Rows of cells whose heat alone stays below the best score are left out. */
+static inline void bound_cells(const HaeSearch *search, const HaeOpenBlock *open, float best_score,
+                               float bounds[CELLS])
+{
+    const float *const low[MAX_LENGTH] = {open->low[0], open->low[1]};
+    const float *const high[MAX_LENGTH] = {open->high[0], open->high[1]};
+    for (int at = 0; at < CELLS; at += LANES) {
+        const Lanes heat = lanes_load(open->heat_bound + at);
+        if (!lanes_not_below(heat, lanes_all(best_score)))
+            lanes_store(bounds + at, lanes_all(-INFINITY));
+        else
+            lanes_store(bounds + at, bound_eight(search, heat, low, high, at));
+    }
+}
+
+/* The best of the pixels left + [lanes of bits] of row y. */
+static inline void take_lanes(const HaeSearch *search, Lanes scores, int bits, int y, int left, HaeBest *best)
+{
+    float score[LANES];
+    lanes_store(score, scores);
+    for (; bits; bits &= bits - 1) {
+        const int lane = first_lane(bits);
+        const int64_t index = (int64_t)y * search->field->width + left + lane;
+        if (score[lane] > best->score || (score[lane] == best->score && (best->index < 0 || index < best->index)))
+            *best = (HaeBest){score[lane], index};
+    }
+}
+
+/* The exact scores of a row of pixels, from their heat and tags. A heat or tag that is not finite makes the score NaN,
+ * which never wins. */
+static inline void take_row(const HaeSearch *search, const float *heat, const float *const tags[MAX_LENGTH], int y,
+                            int left, int count, HaeBest *best)
+{
+    const HaeField *field = search->field;
+    for (int x = 0; x < count; x += LANES) {
+        Lanes squares = lanes_all(0.0f), finite = lanes_unless_finite(lanes_load(heat + x));
+        for (int l = 0; l < field->length; l++) {
+            const Lanes tag = lanes_load(tags[l] + x), difference = lanes_sub(tag, lanes_all(search->mean[l]));
+            squares = lanes_add(squares, lanes_mul(difference, difference));
+            finite = lanes_add(finite, lanes_unless_finite(tag));
+        }
+        const Lanes score = lanes_add(lanes_score(lanes_load(heat + x), squares, field->settings->mode), finite);
+        const int bits = lanes_not_below(score, lanes_all(best->score)) & bits_of(count - x);
+        if (bits)
+            take_lanes(search, score, bits, y, left + x, best);
+    }
+}
+
+/* Every pixel of a rectangle. */
+static inline void search_rect(HaeSearch *search, HaeRect rect, HaeBest *best)
+{
+    const HaeField *field = search->field;
+    for (int top = rect.top; top < rect.bottom; top += RECT_HEIGHT)
+        for (int left = rect.left; left < rect.right; left += RECT_WIDTH) {
+            const HaeRect part = {left, top, left + RECT_WIDTH < rect.right ? left + RECT_WIDTH : rect.right,
+                                  top + RECT_HEIGHT < rect.bottom ? top + RECT_HEIGHT : rect.bottom};
+            sample_heat(field, search->joint, part, search->scratch, search->heat);
+            for (int side = 0; side < field->length; side++) {
+                const HaeSource source = tag_source(field, side, search->joint);
+                sample_map(&source, part, search->scratch->cells, search->tag[side]);
+            }
+            for (int y = part.top; y < part.bottom; y++) {
+                const size_t start = (size_t)(y - part.top) * RECT_WIDTH;
+                const float *tags[MAX_LENGTH] = {search->tag[0] + start, search->tag[1] + start};
+                take_row(search, search->heat + start, tags, y, part.left, part.right - part.left, best);
+            }
+        }
+}
+
+#endif

@@ -43,31 +43,39 @@ int hae_mean_tag(const float *collected, int count, int length, float *mean)
     return 1;
 }
 
-/* First maximum, in row-major order, of the score over all pixels that have a finite heat and tag; -1: there is none. */
-static int64_t best_pixel(const HaeHeat *heat, const HaeTags *tags, int joint, const float *mean, int mode)
+/* The scores of a row of pixels; NaN where the heat or a tag is not finite. squares, scores: a row each. */
+static void score_row(const float *heat, const float *tag, const HaeTags *tags, const float *mean, int mode, int width,
+                      float *squares, float *scores)
 {
-    const float *map = heat->data + (size_t)joint * heat->height * heat->width;
-    int64_t best = -1;
-    float best_score = 0.0f;
-    for (int y = 0; y < heat->height; y++)
-        for (int x = 0; x < heat->width; x++) {
-            const int64_t at = (int64_t)y * heat->width + x;
-            const float *tag = tag_at(tags, joint, x, y);
-            float squares = 0.0f;
-            int finite = hae_is_finite(map[at]);
-            for (int l = 0; l < tags->length; l++) {
-                const float difference = tag[l * tags->value] - mean[l];
-                finite &= hae_is_finite(tag[l * tags->value]);
-                squares += difference * difference;
-            }
-            if (!finite)
-                continue;
-            const float score = hae_refine_score(map[at], squares, mode);
-            if (best < 0 || score > best_score) {
-                best = at;
-                best_score = score;
-            }
+    for (int x = 0; x < width; x++) {
+        squares[x] = 0.0f;
+        scores[x] = heat[x] - heat[x]; /* 0, or NaN */
+    }
+    for (int l = 0; l < tags->length; l++, tag += tags->value)
+        for (int x = 0; x < width; x++) {
+            const float value = tag[x * tags->column], difference = value - mean[l];
+            squares[x] += difference * difference;
+            scores[x] += value - value;
         }
+    for (int x = 0; x < width; x++)
+        scores[x] += hae_refine_score(heat[x], squares[x], mode);
+}
+
+/* First maximum, in row-major order, of the score over all pixels that have a finite heat and tag; -1: there is none. */
+static int64_t best_pixel(const HaeHeat *heat, const HaeTags *tags, int joint, const float *mean, int mode, float *line)
+{
+    const int width = heat->width;
+    const float *row = heat->data + (size_t)joint * heat->height * width;
+    float *scores = line + width, best_score = 0.0f;
+    int64_t best = -1;
+    for (int y = 0; y < heat->height; y++, row += width) {
+        score_row(row, tag_at(tags, joint, 0, y), tags, mean, mode, width, line, scores);
+        for (int x = 0; x < width; x++)
+            if (scores[x] > best_score || (best < 0 && scores[x] == scores[x])) {
+                best = (int64_t)y * width + x;
+                best_score = scores[x];
+            }
+    }
     return best;
 }
 
@@ -88,10 +96,11 @@ void hae_fill_in(float *row, const HaePatch *heat, int x, int y, const HaeSettin
 
 int hae_refine(HaePersons *persons, const HaeHeat *heat, const HaeTags *tags, const HaeSettings *settings)
 {
-    float *collected = malloc(((size_t)persons->joints + 1) * (size_t)tags->length * sizeof(float));
+    const size_t room = (size_t)persons->joints * tags->length;
+    float *collected = malloc((room + tags->length + 2 * (size_t)heat->width) * sizeof(float));
     if (!collected)
         return -1;
-    float *mean = collected + (size_t)persons->joints * tags->length;
+    float *mean = collected + room, *line = mean + tags->length;
     for (int person = 0; person < persons->count; person++) {
         float *rows = persons->rows + (size_t)person * persons->joints * (3 + persons->length);
         const int count = tags_of_person(rows, persons, heat, tags, collected);
@@ -101,7 +110,7 @@ int hae_refine(HaePersons *persons, const HaeHeat *heat, const HaeTags *tags, co
             float *row = rows + (size_t)joint * (3 + persons->length);
             if (row[2] != 0.0f)
                 continue;
-            const int64_t pixel = best_pixel(heat, tags, joint, mean, settings->mode);
+            const int64_t pixel = best_pixel(heat, tags, joint, mean, settings->mode, line);
             const HaePatch map = hae_whole_map(heat, joint);
             if (pixel >= 0)
                 hae_fill_in(row, &map, (int)(pixel % heat->width), (int)(pixel / heat->width), settings);

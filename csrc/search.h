@@ -70,38 +70,53 @@ static inline int list_blocks(HaeSearch *search, int blocks, float best_score)
     return count;
 }
 
+/* Opens a block for its top cell, and keeps the bound of what the others have. */
+static inline void open_block_for_top(HaeSearch *search, int block, HaeBest *best)
+{
+    const float rest = search_top_cell(search, block, best);
+    search->opened_block[search->opened_count] = block;
+    search->opened_rest[search->opened_count++] = rest;
+}
+
+/* Looks at the cells that the opened blocks have left and that may still hold the best. */
+static inline void search_rest(HaeSearch *search, HaeBest *best)
+{
+    for (int i = 0; i < search->opened_count; i++) {
+        const int block = search->opened_block[i];
+        const float rest = search->opened_rest[i];
+        if (rest > -INFINITY && may_hold_best(rest, rect_of_block(search, block), search->field->width, best))
+            search_cells(search, block, best);
+    }
+}
+
 /* The pixel where a person of this mean tag is filled in; -1: there is none.
  *
- * A block is opened for its top cell at first, and waits with the bound of the others; most blocks are settled by other
- * blocks' top cells then. */
+ * Blocks are opened for their top cells at first, the most promising block first. Most of the other cells are settled by
+ * other blocks' top cells then. */
 static inline int64_t search_joint(HaeSearch *search, const float *mean)
 {
     const int blocks = padded(block_count(search));
     HaeBest best = {-INFINITY, -1};
     search->mean = mean;
+    search->opened_count = 0;
     bound_blocks(search, blocks);
     const int first = highest_of(search->block_bound, blocks);
     if (search->block_bound[first] == -INFINITY)
         return -1;
-    search->block_bound[first] = search_top_cell(search, first, &best);
+    open_block_for_top(search, first, &best);
+    search->block_bound[first] = -INFINITY;
     for (int count = list_blocks(search, blocks, best.score); count > 0;) {
         const int at = highest_of(search->waiting_bound, count);
-        ask_ahead(&search->ahead, LINES_A_STEP);
         const float bound = search->waiting_bound[at];
-        if (bound == -INFINITY || bound < best.score)
-            break;
-        const int item = search->waiting[at], block = item & ~TOP_DONE;
-        search->waiting_bound[at] = -INFINITY;
+        ask_ahead(&search->ahead, LINES_A_STEP);
         /* Of equal bounds the first block's is taken first: if its pixels come too late, so do all others'. */
-        if (!may_hold_best(bound, rect_of_block(search, block), search->field->width, &best))
+        if (bound == -INFINITY || !may_hold_best(bound, rect_of_block(search, search->waiting[at]),
+                                                 search->field->width, &best))
             break;
-        if (item & TOP_DONE || block == first) {
-            search_cells(search, block, &best);
-        } else {
-            search->waiting_bound[at] = search_top_cell(search, block, &best);
-            search->waiting[at] = block | TOP_DONE;
-        }
+        search->waiting_bound[at] = -INFINITY;
+        open_block_for_top(search, search->waiting[at], &best);
     }
+    search_rest(search, &best);
     return best.index;
 }
 

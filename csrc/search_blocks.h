@@ -9,7 +9,7 @@
 
 enum { MAX_LENGTH = 2 };
 
-enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256, TOP_DONE = 1 << 30, LINES_A_STEP = 16 };
+enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256, LINES_A_STEP = 16 };
 
 /* The cells of a block and the next ones to the right and below; beyond the map its edge is repeated. */
 typedef struct {
@@ -36,7 +36,10 @@ typedef struct {
     float *low[MAX_LENGTH], *high[MAX_LENGTH]; /* [block]: the range of the tags, infinite where one is not finite */
     float *block_bound;   /* [block]: of the person's scores */
     float *waiting_bound; /* [block]: of the blocks in `waiting` */
-    int32_t *waiting;     /* [block]: blocks to look at, with TOP_DONE where the top cell has been */
+    int32_t *waiting;     /* [block]: blocks to open */
+    float *opened_rest;   /* [block]: what the opened blocks have left, in the order of opening */
+    int32_t *opened_block;
+    int opened_count;
     HaeOpenBlock *opened; /* [OPEN_BLOCKS]: block b is kept at b % OPEN_BLOCKS until another one needs the place */
 
     HaeAhead ahead; /* the next joint's tag maps */

@@ -193,8 +193,8 @@ static int make_search(Work *work)
     const int across = blocks_of(grid->width), down = blocks_of(grid->height);
     const size_t blocks = (size_t)padded(across * down);
     HaeSearch *search = work->search = hae_arena_take(work->arena, sizeof(HaeSearch));
-    float *values = hae_arena_take(work->arena, (3 + 2 * MAX_LENGTH) * blocks * sizeof(float));
-    int32_t *waiting = hae_arena_take(work->arena, blocks * sizeof(int32_t));
+    float *values = hae_arena_take(work->arena, (4 + 2 * MAX_LENGTH) * blocks * sizeof(float));
+    int32_t *waiting = hae_arena_take(work->arena, 2 * blocks * sizeof(int32_t));
     HaeOpenBlock *opened = hae_arena_take(work->arena, OPEN_BLOCKS * sizeof(HaeOpenBlock));
     if (!search || !values || !waiting || !opened)
         return -1;
@@ -211,8 +211,10 @@ static int make_search(Work *work)
     search->heat_bound = values;
     search->block_bound = values + (1 + 2 * MAX_LENGTH) * blocks;
     search->waiting_bound = search->block_bound + blocks;
+    search->opened_rest = search->waiting_bound + blocks;
     search->waiting = waiting;
-    memset(values, 0, (3 + 2 * MAX_LENGTH) * blocks * sizeof(float));
+    search->opened_block = waiting + blocks;
+    memset(values, 0, (4 + 2 * MAX_LENGTH) * blocks * sizeof(float));
     for (int l = 0; l < MAX_LENGTH; l++) {
         search->low[l] = values + (1 + 2 * l) * blocks;
         search->high[l] = values + (2 + 2 * l) * blocks;

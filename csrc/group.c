@@ -127,7 +127,7 @@ static int solve(const Matching *matching, const Kept *kept, int rows, int colum
         for (int column = 0; column < columns; column++) {
             const double distance = matching->distance[(size_t)row * columns + column];
             matching->cost[(size_t)row * padded + column] =
-                settings->use_detection_val ? nearbyint(distance) * 100.0 - value : distance;
+                settings->use_detection_val ? hae_rint_positive_double(distance) * 100.0 - value : distance;
         }
         for (int column = columns; column < padded; column++)
             matching->cost[(size_t)row * padded + column] = PADDING_COST;

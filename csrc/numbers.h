@@ -73,6 +73,13 @@ static inline float hae_rint_positive(float value)
     return value < 8388608.0f ? shifted : value;
 }
 
+/* The same for float64, with 2^52. */
+static inline double hae_rint_positive_double(double value)
+{
+    const double shifted = (value + 4503599627370496.0) - 4503599627370496.0;
+    return value < 4503599627370496.0 ? shifted : value;
+}
+
 /* The float32 sum that np.add.reduce makes of a contiguous run: plain below 8 numbers, eight running sums up to
  * 128, halves beyond. */
 static inline float hae_numpy_sum(const float *values, size_t count, size_t stride)

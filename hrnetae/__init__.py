@@ -1,4 +1,12 @@
-"""hrnetae: from the raw maps of associative-embedding pose networks to people, at the speed of memory."""
+"""hrnetae: from the raw maps of associative-embedding pose networks to people."""
+
+try:
+    from hrnetae import _kernels as _kernels
+except ImportError as error:
+    raise ImportError(
+        f"{__path__[0]}: the compiled kernels are not there. If this is the source folder, which stands before the "
+        "installed package on the path: run Python in another folder, or pip install --editable ."
+    ) from error
 
 from hrnetae.decoder import Decoder
 from hrnetae.params import DecodeParams

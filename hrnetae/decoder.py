@@ -77,7 +77,10 @@ class Decoder:
         workers = min(_check_threads(threads), count)
 
         def one(i: int) -> Poses:
-            return self.decode(outputs[i], mirrored[i], image_size=image_sizes[i], scales=scales)
+            try:
+                return self.decode(outputs[i], mirrored[i], image_size=image_sizes[i], scales=scales)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"image {i} of the batch: {error}") from None
 
         if workers <= 1:
             return [one(i) for i in range(count)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from types import MappingProxyType
@@ -37,14 +38,20 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb. Returns its exit code: 0 done, 1 bad data or failed work; a usage error exits with 2."""
+    """Run a verb. Returns its exit code: 0 done, 1 bad data or failed work, 130 interrupted. Wrong usage exits with 2."""
     args = build_parser().parse_args(argv)
     module, _ = VERBS[args.verb]
     try:
-        return int(importlib.import_module(module).main(args.arguments))
+        code = int(importlib.import_module(module).main(args.arguments))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print(f"hrnetae {args.verb}: interrupted", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:
+        # Who read the output has seen enough. Nothing more may be flushed to it when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _verb(text: str) -> str:

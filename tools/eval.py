@@ -144,12 +144,13 @@ def _as_text(report: EvalReport, workers: int) -> str:
     seconds = report.seconds
     flip = "with flip" if report.flip else "without flip"
     how = f"{report.layout} layout, {flip}, mode {report.params.mode}"
+    noun = "worker" if workers == 1 else "workers"
     sums = f"reading {seconds['reading']:.3f} s, decoding {seconds['decoding']:.3f} s"
     lines = [f"{_TITLES[name]:<7} {value:7.4f}" for name, value in report.metrics.items()]
     lines += [
         "",
         f"{report.persons} persons in {report.images} images ({how})",
-        f"{report.images_per_s:.1f} images/s with {workers} workers: {seconds['wall']:.3f} s ({sums} in all workers)",
+        f"{report.images_per_s:.1f} images/s with {workers} {noun}: {seconds['wall']:.3f} s ({sums} in all)",
         f"metrics {seconds['metrics']:.3f} s, everything {seconds['total']:.3f} s",
     ]
     if report.out is not None:

@@ -21,6 +21,7 @@ from hrnetae.decoder import Decoder
 from hrnetae.evaluation.ground_truth import Picture, find_ann_file, load_ground_truth
 from hrnetae.evaluation.metrics import keypoint_metrics
 from hrnetae.evaluation.results import Results, write_results
+from hrnetae.files.atomic import check_writable
 from hrnetae.files.errors import DataError
 from hrnetae.files.folders import OutputFolder, Sample, find_outputs
 from hrnetae.files.npz import Maps, ReadBuffer, read_outputs
@@ -148,8 +149,11 @@ def evaluate(job: EvalJob, progress: Callable[[int, int], None] | None = None) -
 
 def _check_out(out: Path | None) -> None:
     """Said before the work, not after it."""
-    if out is not None and out.is_dir():
+    if out is None:
+        return
+    if out.is_dir():
         raise DataError(f"{out}: a folder, expected a file name for the results")
+    check_writable(out)
 
 
 def _decode_all(

@@ -1,6 +1,6 @@
 """Files of the deployment flow: network outputs, datalists, output folders; all writing is atomic."""
 
-from hrnetae.files.atomic import atomic_write
+from hrnetae.files.atomic import atomic_write, check_writable
 from hrnetae.files.datalist import Datalist, Pair, pair_by_name, read_datalist
 from hrnetae.files.errors import DataError
 from hrnetae.files.folders import OutputFolder, Sample, find_outputs
@@ -13,6 +13,7 @@ __all__ = [
     "Pair",
     "Sample",
     "atomic_write",
+    "check_writable",
     "find_outputs",
     "pair_by_name",
     "read_datalist",

@@ -29,7 +29,11 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("xb") as handle:
+        handle = temporary.open("xb")
+    except OSError as error:  # name the file that was asked for
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    try:
+        with handle:
             yield handle
             handle.flush()
             if sync:
@@ -37,3 +41,17 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)  # gone already where all went well
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise the OSError now that `atomic_write` would raise after long work; nothing is left behind."""
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    probe = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        probe.open("xb").close()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    probe.unlink()

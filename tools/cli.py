@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb. Returns its exit code: 0 done, 1 bad data or failed work, 130 interrupted. Wrong usage exits with 2."""
+    """Run a verb. Returns 0 done, 1 bad data or failed work, 130 interrupted; wrong usage exits with 2."""
     args = build_parser().parse_args(argv)
     module, _ = VERBS[args.verb]
     try:

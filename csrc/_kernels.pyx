@@ -339,7 +339,8 @@ def assign(const double[:, ::1] cost not None, int32_t[::1] column_of_row not No
 
 
 def group_by_tag(const float[:, ::1] value not None, const int32_t[:, ::1] x not None,
-                 const int32_t[:, ::1] y not None, const float[:, :, ::1] tag not None, const int32_t[::1] joint_order not None, params):
+                 const int32_t[:, ::1] y not None, const float[:, :, ::1] tag not None,
+                 const int32_t[::1] joint_order not None, params):
     """Step 5: persons (P, K, 3 + L) float32."""
     cdef HaeCandidates candidates
     cdef HaePersons persons

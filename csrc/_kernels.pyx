@@ -135,7 +135,11 @@ cdef HaeArena *_this_threads_arena() except NULL:
         arena = hae_arena_make()
         if not arena:
             raise MemoryError from None
-        _of_thread.arena = PyCapsule_New(arena, "hrnetae.arena", _free_arena)
+        try:
+            _of_thread.arena = PyCapsule_New(arena, "hrnetae.arena", _free_arena)
+        except MemoryError:
+            hae_arena_free(arena)
+            raise
         return arena
 
 
@@ -241,14 +245,17 @@ def decode(maps, flip_index, joint_order, params, image_size, int level):
     level: of the instructions, one that has_level; below 0 for the dense way. The answer does not depend on it.
     Returns keypoints (P, K, 3), scores (P,) or (P, K), tags (P, K, L), float32, in image pixels.
     """
-    cdef HaeMaps *plain = _point_at_all(maps.plain)
+    cdef HaeMaps *plain = NULL
     cdef HaeMaps *flipped = NULL
     cdef HaeOutputs outputs
     cdef HaeSettings settings
     cdef HaePoses poses
     cdef int failed
     cdef HaeArena *arena = _this_threads_arena()
+    if level >= 0 and not hae_has_level(level):
+        raise ValueError(f"level: {level}, expected one that this processor has")
     try:
+        plain = _point_at_all(maps.plain)
         if maps.flipped is not None:
             flipped = _point_at_all(maps.flipped)
         outputs = _outputs(plain, flipped, maps, flip_index, joint_order)

@@ -13,7 +13,6 @@
 
 typedef struct {
     HaePersons *persons;
-    int capacity;
     float *key;            /* per person */
     unsigned char *keyed;  /* per person; 0: founded by a tag that is not finite, it meets nobody */
     float *collected;      /* per person: joints x length tags in the order of collection */
@@ -34,6 +33,8 @@ typedef struct {
     int32_t *row_of, *column_of, *paired;
     int32_t *candidate, *person;
     double *distance, *cost;
+    int rows; /* there is room for */
+    size_t columns;
 } Matching;
 
 static int all_finite(const float *values, int count)
@@ -58,7 +59,7 @@ static void write_joint(Groups *groups, int person, const Kept *kept, int candid
     row[1] = (float)kept->y[candidate];
     row[2] = kept->value[candidate];
     for (int l = 0; l < length; l++) {
-        const float tag = kept->tag[candidate * length + l];
+        const float tag = kept->tag[(size_t)candidate * length + l];
         row[3 + l] = hae_is_finite(tag) ? tag : 0.0f;
     }
 }
@@ -86,7 +87,7 @@ static int person_of_key(const Groups *groups, float key)
 static void found(Groups *groups, const Kept *kept, int candidate)
 {
     HaePersons *persons = groups->persons;
-    const float *tag = kept->tag + candidate * persons->length;
+    const float *tag = kept->tag + (size_t)candidate * persons->length;
     const int keyed = all_finite(tag, persons->length);
     int person = keyed ? person_of_key(groups, tag[0]) : -1;
     if (person < 0) {
@@ -103,7 +104,7 @@ static void found(Groups *groups, const Kept *kept, int candidate)
 static void join(Groups *groups, int person, const Kept *kept, int candidate)
 {
     write_joint(groups, person, kept, candidate);
-    collect_tag(groups, person, kept->tag + candidate * groups->persons->length);
+    collect_tag(groups, person, kept->tag + (size_t)candidate * groups->persons->length);
 }
 
 /* np.linalg.norm in float64. */
@@ -135,6 +136,33 @@ static int solve(const Matching *matching, const Kept *kept, int rows, int colum
     return hae_assign(matching->cost, rows, padded, matching->paired);
 }
 
+static void matching_free(Matching *matching)
+{
+    free(matching->distance);
+    free(matching->row_of);
+    *matching = (Matching){0};
+}
+
+/* Makes room for `rows` candidates and `persons` persons; what was there is lost. */
+static int matching_reserve(Matching *matching, int rows, int persons)
+{
+    const size_t columns = (size_t)(persons > rows ? persons : rows);
+    if (rows <= matching->rows && columns <= matching->columns)
+        return 0;
+    matching_free(matching);
+    matching->rows = rows;
+    matching->columns = columns;
+    matching->distance = malloc(2 * ((size_t)rows * columns + 1) * sizeof(double));
+    matching->row_of = malloc((3 * (size_t)rows + columns + 1) * sizeof(int32_t));
+    if (!matching->distance || !matching->row_of)
+        return -1;
+    matching->cost = matching->distance + (size_t)rows * columns + 1;
+    matching->paired = matching->row_of + rows;
+    matching->candidate = matching->paired + rows;
+    matching->person = matching->candidate + rows;
+    return 0;
+}
+
 /* Where the first persons exist already: match, then join or found, candidate by candidate in top-k order. */
 static int match_joint(Groups *groups, Matching *matching, const Kept *kept, const HaeSettings *settings)
 {
@@ -142,9 +170,11 @@ static int match_joint(Groups *groups, Matching *matching, const Kept *kept, con
     int persons = groups->persons->count, rows = 0, columns = 0;
     if (settings->ignore_too_much && settings->mode == HAE_REFERENCE && persons > settings->max_num_people)
         persons = settings->max_num_people;
+    if (matching_reserve(matching, kept->count, persons))
+        return -1;
     for (int candidate = 0; candidate < kept->count; candidate++) {
         matching->row_of[candidate] = -1;
-        if (all_finite(kept->tag + candidate * length, length)) {
+        if (all_finite(kept->tag + (size_t)candidate * length, length)) {
             matching->candidate[rows] = candidate;
             matching->row_of[candidate] = rows++;
         }
@@ -155,7 +185,7 @@ static int match_joint(Groups *groups, Matching *matching, const Kept *kept, con
     for (int row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++)
             matching->distance[(size_t)row * columns + column] =
-                tag_distance(kept->tag + matching->candidate[row] * length,
+                tag_distance(kept->tag + (size_t)matching->candidate[row] * length,
                              groups->mean + (size_t)matching->person[column] * length, length);
     if (rows && columns && solve(matching, kept, rows, columns, settings))
         return -1;
@@ -191,7 +221,6 @@ static int groups_make(Groups *groups, HaePersons *persons, int capacity)
 {
     const size_t most = (size_t)capacity + 1, length = (size_t)persons->length, joints = (size_t)persons->joints;
     groups->persons = persons;
-    groups->capacity = capacity;
     groups->collected = malloc(most * (joints * length + length + 1) * sizeof(float));
     groups->collections = malloc(most * sizeof(int32_t));
     groups->keyed = malloc(2 * most);
@@ -201,27 +230,6 @@ static int groups_make(Groups *groups, HaePersons *persons, int capacity)
     groups->mean = groups->collected + most * joints * length;
     groups->key = groups->mean + most * length;
     groups->matchable = groups->keyed + most;
-    return 0;
-}
-
-static void matching_free(Matching *matching)
-{
-    free(matching->distance);
-    free(matching->row_of);
-}
-
-/* For `rows` candidates at most and `persons` persons at most. */
-static int matching_make(Matching *matching, int rows, int persons)
-{
-    const size_t columns = (size_t)(persons > rows ? persons : rows);
-    matching->distance = malloc(2 * ((size_t)rows * columns + 1) * sizeof(double));
-    matching->row_of = malloc((3 * (size_t)rows + columns + 1) * sizeof(int32_t));
-    if (!matching->distance || !matching->row_of)
-        return -1;
-    matching->cost = matching->distance + (size_t)rows * columns + 1;
-    matching->paired = matching->row_of + rows;
-    matching->candidate = matching->paired + rows;
-    matching->person = matching->candidate + rows;
     return 0;
 }
 
@@ -244,16 +252,13 @@ static int group_joints(Groups *groups, Matching *matching, const HaeCandidates 
 int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const HaeSettings *settings,
               HaePersons *persons)
 {
-    int most = 0, most_of_joint = 0;
-    for (int joint = 0; joint < candidates->joints; joint++) {
-        const int count = keep(candidates, joint, settings->detection_threshold).count;
-        most += count;
-        most_of_joint = count > most_of_joint ? count : most_of_joint;
-    }
+    int most = 0;
+    for (int joint = 0; joint < candidates->joints; joint++)
+        most += keep(candidates, joint, settings->detection_threshold).count;
     *persons = (HaePersons){NULL, 0, candidates->joints, candidates->length};
     Groups groups = {0};
     Matching matching = {0};
-    const int failed = groups_make(&groups, persons, most) || matching_make(&matching, most_of_joint, most)
+    const int failed = groups_make(&groups, persons, most)
                     || group_joints(&groups, &matching, candidates, joint_order, settings);
     matching_free(&matching);
     groups_free(&groups);

@@ -18,10 +18,12 @@
  *   near a column and a row:   the pixels around a node that passes these four tests;
  *   near a row only:           |h[m]| <= t/(1-t) max(|h[m-1]|, |h[m+1]|) + 4 tau: the pixels along that edge;
  *   near a column only:        the same, down;
- *   near neither:              then the cell's twist is at most 6 delta / (s t) too, and its corners differ by at most
- *                              16 delta / (s t): all its pixels.
- * A pixel near a node is no higher than the highest of its nine nodes, so nodes without one above the threshold are
- * passed over. All pixels that are looked at are computed and compared exactly, with their whole window.
+ *   near neither:              then both slopes are at most 4 delta / s and 4 delta / t, the cell's twist is at most
+ *                              10 delta / (s t), for the four diagonal neighbours are no higher either, and its
+ *                              corners differ by at most 14 delta / (s t): all its pixels.
+ * A peak near a node is no higher than the node column and the node row on its own row and column, but for tau, and
+ * those are means of the node and the nodes next to it: where neither the node nor one of those four is above the
+ * threshold, less 8 tau, it is passed over. All pixels that are looked at are computed and compared exactly, with their whole window.
  *
  * Where the reasoning does not hold (other grids: two stages, several scales; maps that are not enlarged at least
  * twofold; windows of 1 x 1; values that are not finite) the blocks whose bound is above the threshold are looked at
@@ -46,6 +48,7 @@ typedef struct {
     const HaeBounds *bounds; /* [map * sides + side] of this joint */
     const HaeBlocks *blocks; /* of the finest map */
     HaeSelection selection;
+    int repeats;    /* a pixel may be looked at more than once */
     HaeAhead ahead; /* the next joint's heatmaps */
     HaeScratch *scratch;
     float heat[RECT_WIDTH * RECT_HEIGHT];
@@ -68,11 +71,11 @@ static inline int is_wanted(const HaePeakFinder *finder, HaeRanked candidate)
     return selection->count < selection->capacity || hae_ranks_before(candidate, selection->entries[0]);
 }
 
-/* A place may be looked at twice; a peak is kept once. */
+/* A place may be looked at twice, where nodes are; a peak is kept once. */
 static inline void keep_peak(HaePeakFinder *finder, HaeRanked candidate)
 {
     HaeSelection *selection = &finder->selection;
-    for (int i = 0; i < selection->count; i++)
+    for (int i = 0; finder->repeats && i < selection->count; i++)
         if (selection->entries[i].index == candidate.index)
             return;
     hae_select(selection, candidate);
@@ -193,18 +196,27 @@ typedef struct {
     float level;              /* corners of a level cell differ by no more */
 } HaeNodeTests;
 
+/* The distance of neighbouring pixels in cells. */
+static inline float spacing(int cells, int pixels, int align_corners)
+{
+    return align_corners ? (float)(cells - 1) / (float)(pixels - 1) : (float)cells / (float)pixels;
+}
+
 static inline HaeNodeTests node_tests(const HaePeakFinder *finder, const HaeGrid *grid)
 {
-    const float s = 1.01f * (float)grid->width / (float)finder->field->width;
-    const float t = 1.01f * (float)grid->height / (float)finder->field->height;
+    const int align_corners = finder->field->settings->align_corners;
+    const float s = spacing(grid->width, finder->field->width, align_corners);
+    const float t = spacing(grid->height, finder->field->height, align_corners);
+    /* A hundredth more, for the rounding of positions in float32. */
+    const float lean_across = 1.01f * t / (1.0f - 1.01f * t), lean_down = 1.01f * s / (1.0f - 1.01f * s);
     float largest = finder->bounds[0].largest;
     if (finder->field->sides == 2 && finder->bounds[1].largest > largest)
         largest = finder->bounds[1].largest;
     const float delta = largest * 0x1p-20f + 0x1p-120f;
     const float finer = s < t ? s : t;
     const float tau = 10.0f * delta / finer;
-    return (HaeNodeTests){finder->threshold - 8.0f * tau, t / (1.0f - t), s / (1.0f - s), 2.0f * tau,
-                          20.0f * delta / (s * t)};
+    return (HaeNodeTests){finder->threshold - 8.0f * tau, lean_across, lean_down, 2.0f * tau,
+                          24.0f * delta / (s * t)};
 }
 
 /* Averaged nodes of a block and its ring; beyond the map its edge is repeated. */
@@ -419,14 +431,21 @@ static inline int nodes_suffice(const HaePeakFinder *finder)
 
 static inline void find_peaks(HaePeakFinder *finder)
 {
+    finder->repeats = 0;
     if (!bounds_are_plain(finder->field, finder->bounds)) {
         look_everywhere(finder);
-    } else if (!nodes_suffice(finder)) {
-        look_at_blocks(finder);
-    } else if (!look_at_nodes(finder)) {
-        finder->selection.count = 0;
-        look_everywhere(finder);
+        return;
     }
+    if (!nodes_suffice(finder)) {
+        look_at_blocks(finder);
+        return;
+    }
+    finder->repeats = 1;
+    if (look_at_nodes(finder))
+        return;
+    finder->repeats = 0;
+    finder->selection.count = 0;
+    look_everywhere(finder);
 }
 
 #endif

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,9 @@ class Decoder:
         outputs: B outputs, or an array (B, 2K, H, W). flipped: B of the same, or None. image_sizes: B (width, height).
         threads: how many images are decoded at once; None for as many as this process has processors.
         """
+        for name, given in (("outputs", outputs), ("flipped", flipped), ("image_sizes", image_sizes)):
+            if not hasattr(given, "__len__") and not (given is None and name == "flipped"):
+                raise TypeError(f"{name}: {type(given).__name__}, expected a sequence with an entry for each image")
         count = len(outputs)
         mirrored = [None] * count if flipped is None else flipped
         for name, length in (("flipped", len(mirrored)), ("image_sizes", len(image_sizes))):
@@ -80,7 +84,8 @@ class Decoder:
             try:
                 return self.decode(outputs[i], mirrored[i], image_size=image_sizes[i], scales=scales)
             except (TypeError, ValueError) as error:
-                raise type(error)(f"image {i} of the batch: {error}") from None
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"image {i} of the batch: {error}") from None
 
         if workers <= 1:
             return [one(i) for i in range(count)]
@@ -91,11 +96,12 @@ class Decoder:
 def _check_threads(threads: int | None) -> int:
     if threads is None:
         return available_processors()
-    if isinstance(threads, bool) or not isinstance(threads, int):
+    if isinstance(threads, bool) or not isinstance(threads, numbers.Integral):
         raise TypeError(f"threads: {threads!r}, expected a whole number or None")
-    if threads < 1:
+    count = int(threads)
+    if count < 1:
         raise ValueError(f"threads: {threads}, expected 1 or more")
-    return threads
+    return count
 
 
 def available_processors() -> int:

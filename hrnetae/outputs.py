@@ -89,6 +89,8 @@ def _scale_order(scales: Sequence[float] | None, params: DecodeParams) -> tuple[
     """The scales' indices in descending order, and the place of the scale that gives the tags."""
     if scales is None:
         return [0], 0
+    if not isinstance(scales, Sequence):
+        raise TypeError(f"scales: {scales!r}, expected a sequence of numbers")
     values = list(scales)
     for value in values:
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float("inf"):
@@ -137,7 +139,13 @@ def _plain_maps(name: str, maps: Any) -> Maps:
         raise ValueError(f"{name}: shape {shape}, expected (channels, height, width) or (1, channels, height, width)")
     if not maps.dtype.isnative:
         maps = maps.astype(maps.dtype.newbyteorder("="))
-    return np.ascontiguousarray(maps)
+    return dense(maps)
+
+
+def dense(array: Maps) -> Maps:
+    """The array itself, or a copy of it without gaps at an address that its numbers may have (a file mapped at an odd
+    place has not)."""
+    return array if array.flags.c_contiguous and array.flags.aligned else np.require(array, requirements=("C", "A"))
 
 
 def _with_tags(params: DecodeParams, skeleton: Skeleton) -> int:

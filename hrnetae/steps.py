@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hrnetae import _kernels
-from hrnetae.outputs import NetworkOutput, arrange
+from hrnetae.outputs import NetworkOutput, arrange, dense
 from hrnetae.params import MAX_SIDE, DecodeParams, check_size
 from hrnetae.skeleton import COCO17, Skeleton, default_joint_order
 from hrnetae.types import TopK
@@ -38,7 +38,7 @@ def project(
     Returns heatmaps (K, H, W) and tags (K, H, W, L), float32; K is 1 in the tags if they are shared by all joints. A
     heat that is not finite is -inf.
     """
-    params = DecodeParams() if params is None else params
+    params = _settings(params)
     image_size = check_size("image_size", image_size)
     maps = arrange(output, flipped, params, skeleton, scales)
     heat, tags = _kernels.project(maps, *joint_arrays(skeleton), params, image_size)
@@ -107,6 +107,8 @@ def group_by_tag(
         raise ValueError("values: NaN or infinity, expected finite numbers (heatmap_nms gives such)")
     if (value_array[:, 1:] > value_array[:, :-1]).any():
         raise ValueError("values: rising within a joint, expected the best candidate first")
+    if joint_order is not None and not isinstance(joint_order, Sequence):
+        raise TypeError(f"joint_order: {joint_order!r}, expected a sequence of joint indices")
     order = default_joint_order(joints) if joint_order is None else tuple(joint_order)
     if sorted(order) != list(range(joints)):
         raise ValueError(f"joint_order: {order}, expected every index of 0..{joints - 1} once")
@@ -123,7 +125,7 @@ def adjust(persons: npt.NDArray[Any], heatmaps: npt.NDArray[Any], params: Decode
     """
     heat = _heat(heatmaps)
     moved = _persons(persons, heat)
-    _kernels.adjust(moved, heat, DecodeParams() if params is None else params)
+    _kernels.adjust(moved, heat, _settings(params))
     return moved
 
 
@@ -137,13 +139,21 @@ def refine(
     """
     heat = _heat(heatmaps)
     filled = _persons(persons, heat)
-    _kernels.refine(filled, heat, _tags(tags, heat), DecodeParams() if params is None else params)
+    _kernels.refine(filled, heat, _tags(tags, heat), _settings(params))
     return filled
 
 
 def joint_arrays(skeleton: Skeleton) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """A skeleton's flip index and joint order as the kernels take them, (K,) int32."""
     return np.array(skeleton.flip_index, np.int32), np.array(skeleton.joint_order, np.int32)
+
+
+def _settings(params: DecodeParams | None) -> DecodeParams:
+    if params is None:
+        return DecodeParams()
+    if not isinstance(params, DecodeParams):
+        raise TypeError(f"params: {type(params).__name__}, expected DecodeParams")
+    return params
 
 
 def _numbers(name: str, array: npt.NDArray[Any], dtype: type[np.generic], ndim: int) -> npt.NDArray[Any]:
@@ -153,14 +163,14 @@ def _numbers(name: str, array: npt.NDArray[Any], dtype: type[np.generic], ndim: 
         raise TypeError(f"{name}: dtype {array.dtype}, expected {'whole numbers' if dtype is np.int32 else 'floats'}")
     if array.ndim != ndim:
         raise ValueError(f"{name}: shape {array.shape}, expected {ndim} dimensions")
-    return np.ascontiguousarray(array, dtype=dtype)
+    return dense(array.astype(dtype, copy=False))
 
 
 def _heat(heatmaps: npt.NDArray[Any]) -> Floats:
     _check_floats("heatmaps", heatmaps)
     if heatmaps.ndim != 3 or not all(1 <= side <= MAX_SIDE for side in heatmaps.shape):
         raise ValueError(f"heatmaps: shape {heatmaps.shape}, expected (K, H, W)")
-    return np.ascontiguousarray(heatmaps, dtype=np.float32)
+    return dense(heatmaps.astype(np.float32, copy=False))
 
 
 def _tags(tags: npt.NDArray[Any], heat: Floats) -> Floats:
@@ -171,8 +181,9 @@ def _tags(tags: npt.NDArray[Any], heat: Floats) -> Floats:
         expected = f"({joints} or 1, {height}, {width}, L), the heatmaps' K, H and W"
         raise ValueError(f"tags: shape {shape}, expected {expected}")
     # Any strides will do for the kernels, but they must be whole floats.
-    aligned = tags if tags.dtype == np.float32 and all(step % 4 == 0 for step in tags.strides) else None
-    return np.ascontiguousarray(tags, dtype=np.float32) if aligned is None else aligned
+    if tags.dtype == np.float32 and tags.flags.aligned and all(step % 4 == 0 for step in tags.strides):
+        return tags
+    return dense(tags.astype(np.float32, copy=False))
 
 
 def _persons(persons: npt.NDArray[Any], heat: Floats) -> Floats:

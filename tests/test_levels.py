@@ -221,7 +221,7 @@ def test_guarded_memory_is_guarded(at_end: bool) -> None:
         f"ctypes.string_at(one.ctypes.data + {step}, 1)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False)
-    assert done.returncode < 0  # a signal
+    assert done.returncode != 0  # a signal
 
 
 # ------------------------------------------------------------------------------------------------------------- threads

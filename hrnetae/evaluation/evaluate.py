@@ -223,7 +223,9 @@ class _Worker:
         flipped = read_outputs(sample.flipped, verify=self._verify, into=flip_buffer)
         shapes, expected = [maps.shape for maps in flipped], [maps.shape for maps in output]
         if shapes != expected:
-            raise DataError(f"{sample.flipped}: shapes {shapes}, expected {expected} as in {sample.output}")
+            raise DataError(
+                f"{sample.flipped}: shapes {shapes}, its plain output {sample.output}: {expected}; expected the same"
+            )
         return output, flipped
 
 

@@ -44,12 +44,15 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise the OSError now that `atomic_write` would raise after long work; nothing is left behind."""
+    """Raise the OSError now that `atomic_write` would raise after long work, as far as can be told beforehand.
+
+    Nothing is left behind, and no folder made.
+    """
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    probe = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    folder = next(parent for parent in target.parents if parent.exists())
+    probe = folder / f".{uuid.uuid4().hex}.tmp"
     try:
         probe.open("xb").close()
     except OSError as error:

@@ -1,7 +1,7 @@
 /* Asking for memory ahead of its use.
  *
- * A joint's maps are read once, at the speed of memory; what is then computed of them leaves the memory idle. So the maps
- * of the next joint are asked for in small portions meanwhile.
+ * A joint's maps are read once, at the speed of memory; what is then computed of them leaves the memory idle. So the
+ * maps of the next joint are asked for in small portions meanwhile.
  */
 #ifndef HRNETAE_AHEAD_H
 #define HRNETAE_AHEAD_H

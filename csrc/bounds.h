@@ -1,7 +1,7 @@
 /* Upper bounds of the heat, block by block: the one pass over the network's heatmaps that every image pays for.
  *
- * A map is cut into blocks of 8 x 8 cells. A block's bound holds for every pixel of the projected map whose near cell lies
- * in the block, and its maximum is taken over one cell more on every side.
+ * A map is cut into blocks of 8 x 8 cells. A block's bound holds for every pixel of the projected map whose near cell
+ * lies in the block, and its maximum is taken over one cell more on every side.
  *
  * Why it is a bound: a resized value is made of fmaf and products with weights >= 0, all of them monotone in every
  * cell, so it is at most what it would be if all its four cells were as large as the largest, M. The weights of an

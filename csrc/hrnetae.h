@@ -98,7 +98,8 @@ typedef struct {
 /* The memory that an axis needs, and the axis in it. */
 size_t hae_axis_bytes(int out);
 void hae_axis_fill(HaeAxis *axis, void *memory, int in, int out, int align_corners);
-int hae_resize_map(const HaeMaps *maps, int channel, int mirrored, int width, int height, int align_corners, float *out);
+int hae_resize_map(const HaeMaps *maps, int channel, int mirrored, int width, int height, int align_corners,
+                   float *out);
 
 int hae_map_size(const HaeOutputs *outputs, const HaeSettings *settings, int *width, int *height);
 int hae_project_heat(const HaeOutputs *outputs, const HaeSettings *settings, float *heat);

@@ -1,7 +1,7 @@
 /* The passes over float16 maps, sixteen cells at a time. They give what the plain loops give.
  *
- * As signed 16-bit integers float16 numbers order like numbers where they are positive, and all negative ones are below;
- * as unsigned integers negative ones are above, and order by their distance from 0.
+ * As signed 16-bit integers float16 numbers order like numbers where they are positive, and all negative ones are
+ * below; as unsigned integers negative ones are above, and order by their distance from 0.
  */
 #ifndef HRNETAE_PASSES_AVX2_H
 #define HRNETAE_PASSES_AVX2_H
@@ -129,7 +129,7 @@ static inline void find_ranges_avx2(const HaeSource *source, int across, float *
             const unsigned most = smax_key <= 0x7fffu ? 0x7fffu - smax_key : umin;
             const unsigned least = umax >= 0x8000u ? umax : umin;
             const int at = block * across + (source->mirrored ? across - 1 - j : j);
-            set_range(half_value((uint16_t)least), half_value((uint16_t)most), (umax & 0x7fffu) < 0x7c00u && most < 0xfc00u
+            set_range(half_value((uint16_t)least), half_value((uint16_t)most), (umax & 0x7fffu) < 0x7c00u
                       && (most & 0x7fffu) < 0x7c00u, &low[at], &high[at]);
         }
     }

@@ -1,20 +1,21 @@
 /* Steps 3 and 4 without image-sized maps: the M best peaks above the threshold, found where peaks can be.
  *
  * Let f be a joint's projected heat before rounding. On the cells of one network map (with flip: of two maps of one
- * size) f is bilinear. Write A for its values at the cells' corners ("nodes"), s and t for the distance of neighbouring pixels
- * in cells across and down, both at most 1/2 here, and delta for the largest rounding error of a computed pixel:
- * six roundings of numbers no larger than the largest cell, taken as 2^-20 of it. A peak p is at least as high as its
- * neighbours, so f(p) >= f(q) - 2 delta for each neighbour q.
+ * size) f is bilinear. Write A for its values at the cells' corners ("nodes"), s and t for the distance of
+ * neighbouring pixels in cells across and down, both at most 1/2 here, and delta for the largest rounding error of a
+ * computed pixel: six roundings of numbers no larger than the largest cell, taken as 2^-20 of it. A peak p is at
+ * least as high as its neighbours, so f(p) >= f(q) - 2 delta for each neighbour q.
  *
  * Across. Along p's row f is linear between node columns. Either some node column n lies between p's left and right
- * neighbour (p is near column n), or all three lie in one cell and its slope along that row is at most 2 delta / s. If p is
- * near column n, f on that row is at column n no lower than at columns n - 1 and n + 1, but for tau = 8 delta / s: the
- * neighbours of p that lie in those cells say so, or else the slope between p and n is that small, which is the other
- * case. (In the half cell outside the first and the last node column f is constant; there nothing follows.) Down: the same.
+ * neighbour (p is near column n), or all three lie in one cell and its slope along that row is at most 2 delta / s.
+ * If p is near column n, f on that row is at column n no lower than at columns n - 1 and n + 1, but for tau = 8 delta
+ * / s: the neighbours of p that lie in those cells say so, or else the slope between p and n is that small, which is
+ * the other case. (In the half cell outside the first and the last node column f is constant; there nothing follows.)
+ * Down: the same.
  *
- * The row of p is at most t away from a node row m. On it, column n has (1 - d) A[m][n] + d A[m +- 1][n] with d <= t, so with
- * h[m] = A[m][n] - A[m][n + 1] a peak near column n needs h[m] + t/(1-t) max(0, h[m-1], h[m+1]) >= -2 tau, likewise to the
- * left, up and down. Four kinds of places remain, and only they are looked at:
+ * The row of p is at most t away from a node row m. On it, column n has (1 - d) A[m][n] + d A[m +- 1][n] with d <= t,
+ * so with h[m] = A[m][n] - A[m][n + 1] a peak near column n needs h[m] + t/(1-t) max(0, h[m-1], h[m+1]) >= -2 tau,
+ * likewise to the left, up and down. Four kinds of places remain, and only they are looked at:
  *   near a column and a row:   the pixels around a node that passes these four tests;
  *   near a row only:           |h[m]| <= t/(1-t) max(|h[m-1]|, |h[m+1]|) + 4 tau: the pixels along that edge;
  *   near a column only:        the same, down;
@@ -23,7 +24,8 @@
  *                              corners differ by at most 14 delta / (s t): all its pixels.
  * A peak near a node is no higher than the node column and the node row on its own row and column, but for tau, and
  * those are means of the node and the nodes next to it: where neither the node nor one of those four is above the
- * threshold, less 8 tau, it is passed over. All pixels that are looked at are computed and compared exactly, with their whole window.
+ * threshold, less 8 tau, it is passed over. All pixels that are looked at are computed and compared exactly, with
+ * their whole window.
  *
  * Where the reasoning does not hold (other grids: two stages, several scales; maps that are not enlarged at least
  * twofold; windows of 1 x 1; values that are not finite) the blocks whose bound is above the threshold are looked at
@@ -335,7 +337,8 @@ static inline void list_places(const HaeGrid *grid, int x, int y, const HaePlace
     if (places->node & bit)
         found->rects[found->count++] = near;
     if (places->row & bit)
-        found->rects[found->count++] = (HaeRect){grid->first_column[x], near.top, grid->first_column[x + 1], near.bottom};
+        found->rects[found->count++] =
+            (HaeRect){grid->first_column[x], near.top, grid->first_column[x + 1], near.bottom};
     if (places->column & bit)
         found->rects[found->count++] = (HaeRect){near.left, grid->first_row[y], near.right, grid->first_row[y + 1]};
     if (places->cell & bit)

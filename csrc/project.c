@@ -152,8 +152,8 @@ static void divide(float *sum, size_t count, int by)
 }
 
 /* The mean over the stages of one side (plain or mirrored) of one scale. */
-static int stage_mean(const HaeOutputs *outputs, const HaeMaps *stages, int channel, int mirrored, int width, int height,
-                      int align_corners, float *scratch, float *mean)
+static int stage_mean(const HaeOutputs *outputs, const HaeMaps *stages, int channel, int mirrored, int width,
+                      int height, int align_corners, float *scratch, float *mean)
 {
     const size_t size = (size_t)width * height;
     for (int stage = 0; stage < outputs->stages; stage++) {
@@ -252,7 +252,8 @@ int hae_project_tags(const HaeOutputs *outputs, const HaeSettings *settings, flo
     int width, height;
     hae_map_size(outputs, settings, &width, &height);
     for (int joint = 0; joint < maps; joint++) {
-        if (hae_resize_map(&outputs->plain[index], outputs->joints + joint, 0, width, height, settings->align_corners, tags))
+        if (hae_resize_map(&outputs->plain[index], outputs->joints + joint, 0, width, height, settings->align_corners,
+                           tags))
             return -1;
         tags += (size_t)width * height;
         if (!outputs->flipped)

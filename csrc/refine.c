@@ -20,7 +20,8 @@ static int tags_of_person(const float *rows, const HaePersons *persons, const Ha
         const float *row = rows + (size_t)joint * (3 + persons->length);
         if (!(row[2] > 0.0f))
             continue;
-        const float *tag = tag_at(tags, joint, hae_truncate_inside(row[0], heat->width), hae_truncate_inside(row[1], heat->height));
+        const float *tag = tag_at(tags, joint, hae_truncate_inside(row[0], heat->width),
+                                  hae_truncate_inside(row[1], heat->height));
         int finite = 1;
         for (int l = 0; l < length; l++) {
             collected[count * length + l] = tag[l * tags->value];
@@ -61,7 +62,8 @@ static void score_row(const float *heat, const float *tag, const HaeTags *tags, 
         scores[x] += hae_refine_score(heat[x], squares[x], mode);
 }
 
-/* First maximum, in row-major order, of the score over all pixels that have a finite heat and tag; -1: there is none. */
+/* First maximum, in row-major order, of the score over all pixels that have a finite heat and tag; -1: there is none.
+ * */
 static int64_t best_pixel(const HaeHeat *heat, const HaeTags *tags, int joint, const float *mean, int mode, float *line)
 {
     const int width = heat->width;

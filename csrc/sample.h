@@ -115,8 +115,10 @@ static inline void load_half_cells(const HaeSource *source, size_t start, int fi
         }
         _mm256_storeu_ps(cells + i, values);
     }
-    for (; i < count; i++)
-        cells[i] = half_value(data[start + (source->mirrored ? hae_flip_column(first + i, source->maps->width) : first + i)]);
+    for (; i < count; i++) {
+        const int x = source->mirrored ? hae_flip_column(first + i, source->maps->width) : first + i;
+        cells[i] = half_value(data[start + x]);
+    }
 }
 #endif
 
@@ -143,15 +145,16 @@ static inline void load_cells(const HaeSource *source, int y, int first, int cou
 
 enum { TILE_STRIDE = 16 };
 
-/* `down` rows of `across` <= 16 cells from (left, top), rows TILE_STRIDE floats apart and filled up with anything. The tile
- * may stick out of the map; there its edge is repeated. */
+/* `down` rows of `across` <= 16 cells from (left, top), rows TILE_STRIDE floats apart and filled up with anything.
+ * The tile may stick out of the map; there its edge is repeated. */
 static inline void load_tile(const HaeSource *source, int left, int top, int across, int down, float *tile)
 {
     const int width = source->maps->width, height = source->maps->height;
     const int first = left < 0 ? 0 : left, last = left + across < width ? left + across : width;
 #ifdef __F16C__
     const size_t channel = row_start(source, 0), total = (size_t)source->maps->channels * width * height;
-    const size_t lowest = channel + (size_t)(top < 0 ? 0 : top) * width + (source->mirrored ? (size_t)(width - left) : (size_t)left);
+    const size_t lowest =
+        channel + (size_t)(top < 0 ? 0 : top) * width + (size_t)(source->mirrored ? width - left : left);
     if (source->maps->is_half && first == left && last == left + across && top >= 0 && top + down <= height
         && (source->mirrored ? lowest >= TILE_STRIDE : lowest + (size_t)(down - 1) * width + TILE_STRIDE <= total)) {
         const uint16_t *row = (const uint16_t *)source->maps->data + lowest;
@@ -268,7 +271,8 @@ static inline void sample_map(const HaeSource *source, HaeRect rect, float *cell
             stretch_cells(grid, cells, first_cell, rect.left, width, below);
             below_y = grid->rows.far[y];
         }
-        const Lanes near_weight = lanes_all(grid->rows.near_weight[y]), far_weight = lanes_all(grid->rows.far_weight[y]);
+        const Lanes near_weight = lanes_all(grid->rows.near_weight[y]);
+        const Lanes far_weight = lanes_all(grid->rows.far_weight[y]);
         for (int x = 0; x < width; x += LANES)
             lanes_store(out + x, lanes_blend(near_weight, lanes_load(above + x), far_weight, lanes_load(below + x)));
     }

@@ -19,7 +19,8 @@ static inline int cells_have_bounds(const HaeSearch *search, int block)
         && search->low[search->field->length - 1][block] > -INFINITY;
 }
 
-/* Looks at the most promising cell of a block; returns a bound of what the others have, -infinity if nothing is left. */
+/* Looks at the most promising cell of a block; returns a bound of what the others have, -infinity if nothing is left.
+ * */
 static inline float search_top_cell(HaeSearch *search, int block, HaeBest *best)
 {
     float bounds[CELLS];
@@ -91,8 +92,8 @@ static inline void search_rest(HaeSearch *search, HaeBest *best)
 
 /* The pixel where a person of this mean tag is filled in; -1: there is none.
  *
- * Blocks are opened for their top cells at first, the most promising block first. Most of the other cells are settled by
- * other blocks' top cells then. */
+ * Blocks are opened for their top cells at first, the most promising block first. Most of the other cells are settled
+ * by other blocks' top cells then. */
 static inline int64_t search_joint(HaeSearch *search, const float *mean)
 {
     const int blocks = padded(block_count(search));

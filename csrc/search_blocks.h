@@ -1,5 +1,5 @@
-/* What step 7's search (search.h) knows of a joint's blocks: bounds of the heat, ranges of the tags, bounds of scores; and
- * the exact scores of pixels.
+/* What step 7's search (search.h) knows of a joint's blocks: bounds of the heat, ranges of the tags, bounds of
+ * scores; and the exact scores of pixels.
  */
 #ifndef HRNETAE_SEARCH_BLOCKS_H
 #define HRNETAE_SEARCH_BLOCKS_H
@@ -141,8 +141,8 @@ static inline Lanes lanes_score(Lanes heat, Lanes squares, int mode)
     return lanes_sub(heat, distance);
 }
 
-/* Bounds of scores, from bounds of the heat and the least sums of squared tag differences. At least -FLT_MAX, also where
- * the distance overflows; -infinity stays with blocks that have no pixels. */
+/* Bounds of scores, from bounds of the heat and the least sums of squared tag differences. At least -FLT_MAX, also
+ * where the distance overflows; -infinity stays with blocks that have no pixels. */
 static inline Lanes bound_scores(Lanes heat, Lanes squares, int mode)
 {
     const Lanes lowest = lanes_all(-FLT_MAX), highest = lanes_all(FLT_MAX);

@@ -1,5 +1,5 @@
-/* One image, all steps, without image-sized maps. Compiled once for each level of dispatch.h: the including file sets the
- * compiler's target and LEVEL(name). The answer has the bits of decode.c's dense way at every level.
+/* One image, all steps, without image-sized maps. Compiled once for each level of dispatch.h: the including file sets
+ * the compiler's target and LEVEL(name). The answer has the bits of decode.c's dense way at every level.
  */
 #include "dispatch.h"
 #include "search.h"
@@ -309,7 +309,8 @@ static void adjust_persons(Work *work, HaePersons *persons)
         }
 }
 
-static int mean_tag_of(const HaeField *field, const HaePersons *persons, const float *rows, float *collected, float *mean)
+static int mean_tag_of(const HaeField *field, const HaePersons *persons, const float *rows, float *collected,
+                       float *mean)
 {
     const int length = field->length;
     int count = 0;

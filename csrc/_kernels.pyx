@@ -62,7 +62,7 @@ cdef extern from "hrnetae.h" nogil:
         float *scores
         int scores_per_person
 
-    int hae_map_size(const HaeOutputs *, const HaeSettings *, int *, int *)
+    void hae_map_size(const HaeOutputs *, const HaeSettings *, int *, int *)
     int hae_project_heat(const HaeOutputs *, const HaeSettings *, float *)
     int hae_project_tags(const HaeOutputs *, const HaeSettings *, float *)
     int hae_heatmap_nms(const float *, int, int, int, int, float *)

@@ -1,7 +1,7 @@
 /* The pass of bounds.h for one kind of cell: CELL (signed, as wide as a map's number), BITS (the same, unsigned),
  * CELL_TO_FLOAT, NAME. Loops are written so that compilers vectorise them at every level. */
 
-/* Columns outside the map count as nothing: the line is padded with the lowest integer. */
+/* Columns outside the map count as 0, which raises no bound: a block without a positive cell has the bound 0. */
 static inline void NAME(widen_line)(CELL *line, int width)
 {
     for (int x = width; x < width + 2 * BLOCK; x++)

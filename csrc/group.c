@@ -30,7 +30,7 @@ typedef struct {
 
 /* What the assignment of one joint needs; rows: candidates, columns: persons, both only where tags are finite. */
 typedef struct {
-    int32_t *row_of, *column_of, *paired;
+    int32_t *row_of, *paired;
     int32_t *candidate, *person;
     double *distance, *cost;
     int rows; /* there is room for */

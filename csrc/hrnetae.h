@@ -101,7 +101,7 @@ void hae_axis_fill(HaeAxis *axis, void *memory, int in, int out, int align_corne
 int hae_resize_map(const HaeMaps *maps, int channel, int mirrored, int width, int height, int align_corners,
                    float *out);
 
-int hae_map_size(const HaeOutputs *outputs, const HaeSettings *settings, int *width, int *height);
+void hae_map_size(const HaeOutputs *outputs, const HaeSettings *settings, int *width, int *height);
 int hae_project_heat(const HaeOutputs *outputs, const HaeSettings *settings, float *heat);
 int hae_project_tags(const HaeOutputs *outputs, const HaeSettings *settings, float *tags);
 

@@ -126,12 +126,11 @@ static const HaeMaps *finest(const HaeOutputs *outputs, const HaeMaps *side, int
     return &side[scale * outputs->stages + outputs->stages - 1];
 }
 
-int hae_map_size(const HaeOutputs *outputs, const HaeSettings *settings, int *width, int *height)
+void hae_map_size(const HaeOutputs *outputs, const HaeSettings *settings, int *width, int *height)
 {
     const HaeMaps *last = finest(outputs, outputs->plain, 0);
     *width = settings->resize ? settings->target_width : last->width;
     *height = settings->resize ? settings->target_height : last->height;
-    return 0;
 }
 
 /* sum += addend, or the first addend itself. */

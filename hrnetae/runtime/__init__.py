@@ -1,0 +1,1 @@
+"""ONNX Runtime in the place of the accelerator: preprocessing, building, sessions, measuring."""

@@ -1,0 +1,52 @@
+"""The vendor's own command-line tools, where they are installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from hrnetae.files.errors import DataError
+
+_HELP_SECONDS = 10.0  # longer than any of them takes to print its help
+
+
+def vendor_tool(name: str, mark: str) -> Path | None:
+    """The program ``name`` on PATH if its help text mentions ``mark``, else None.
+
+    Programs of other makers have the same names (``vamp`` is also a host of audio plugins), so the name alone says
+    nothing. What the program prints for ``--help`` counts, on either stream and whatever its exit code.
+    """
+    found = shutil.which(name)
+    if found is None:
+        return None
+    return Path(found) if mark in _help_text(found) else None
+
+
+def hand_over(tool: Path, argv: Sequence[str]) -> int:
+    """Run the vendor's program with these arguments, its streams being ours, and return its exit code.
+
+    A program that a signal ended gives 128 and the signal's number, as shells do.
+    Errors: DataError where it cannot be started.
+    """
+    try:
+        code = subprocess.run([str(tool), *argv], check=False).returncode
+    except OSError as error:
+        raise DataError(f"{tool}: {error.strerror or error}, expected a program that runs") from None
+    return code if code >= 0 else 128 - code
+
+
+def _help_text(program: str) -> str:
+    try:
+        done = subprocess.run(
+            [program, "--help"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_HELP_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace")

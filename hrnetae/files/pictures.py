@@ -1,0 +1,103 @@
+"""Pictures on disk. OpenCV decodes them, and is looked for when the first one is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnetae.files.errors import DataError
+
+PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+
+
+def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """A picture as uint8 (H, W, 3), RGB, contiguous.
+
+    As ``cv2.imread`` reads by default: turned as its EXIF orientation says, grey pictures with three equal channels,
+    an alpha channel left out, 16 bits cut to the upper 8.
+    Errors: DataError, which names the file: missing, not a picture, or a JPEG or PNG whose end is missing (OpenCV would
+    fill it up with grey); and as `require_cv2`.
+    """
+    cv2 = require_cv2()
+    name = os.fspath(path)
+    data = _read_bytes(name)
+    if _is_cut_off(data):
+        raise DataError(f"{name}: the end of the file is missing, expected a complete picture")
+    picture = _decode(cv2, data)
+    if picture is None:
+        found = "empty file" if not data else "not a picture that OpenCV can decode"
+        raise DataError(f"{name}: {found}, expected a picture (JPEG, PNG, BMP, TIFF, WebP)")
+    rgb: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:
+    """The files of a folder that look like pictures by their suffix, sorted by name. Hidden files are left out.
+
+    Errors: DataError where the folder is missing or is none.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        found = "a file" if path.exists() else "no such folder"
+        raise DataError(f"{path}: {found}, expected a folder of pictures")
+    found_paths = (entry for entry in path.iterdir() if is_picture_name(entry.name) and entry.is_file())
+    return sorted(found_paths, key=lambda entry: entry.name)
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name looks like a picture."""
+    return not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def require_cv2() -> ModuleType:
+    """The module ``cv2``. Errors: DataError in one line that says what to install."""
+    try:
+        import cv2
+    except ModuleNotFoundError as error:
+        if error.name != "cv2":
+            raise DataError(f"OpenCV cannot be loaded ({error}): pip install --force-reinstall opencv-python") from None
+        raise DataError("OpenCV is missing: pip install opencv-python (or opencv-python-headless)") from None
+    except ImportError as error:
+        # On a machine without a screen it is usually libGL.so.1, or libgthread, that the loader misses.
+        raise DataError(
+            f"OpenCV cannot be loaded ({error}): put opencv-python-headless in the place of opencv-python (pip "
+            "uninstall opencv-python, pip install opencv-python-headless), or install the library (Debian, Ubuntu: "
+            "libgl1 libglib2.0-0)"
+        ) from None
+    module: ModuleType = cv2
+    return module
+
+
+def _read_bytes(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{name}: no such file, expected a picture") from None
+    except OSError as error:
+        raise DataError(f"{name}: {error.strerror or error}, expected a readable picture") from None
+
+
+def _decode(cv2: Any, data: bytes) -> NDArray[np.uint8] | None:
+    """BGR pixels, or None. From memory: OpenCV's own reading of files cannot open every name, and complains aloud."""
+    if not data:
+        return None
+    try:
+        picture: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # a header that claims more pixels than OpenCV takes
+        return None
+    return picture
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end mark. Bytes after the mark do no harm."""
+    if data.startswith(_JPEG_START):
+        return _JPEG_END not in data
+    return data.startswith(_PNG_START) and _PNG_END not in data

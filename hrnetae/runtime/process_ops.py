@@ -1,15 +1,14 @@
 """The ``process_ops`` of a build file: what is done to a calibration picture before it is the network's input.
 
 The picture is uint8 planes (C, H, W), RGB, until Normalize (or ToTensor) makes float32 of it; ToTensor adds the batch
-axis. What the pages leave open is decided so that a calibration sees what the network will see at run time: Pad puts the
-picture in the middle of a square of 114, as the letterbox of the vdsp operators does.
+axis. What the pages leave open is decided so that a calibration sees what the network will see at run time: Pad puts
+the picture in the middle of a square of 114, as the letterbox of the vdsp operators does.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -35,8 +34,8 @@ class ProcessOps:
 
     ops: one mapping each, with the operation's name under ``type`` and its parameters beside it:
         DecodeImage (cv2_flags, backend), Resize (size, adaptive_side, interpolation, backend), Pad (pad_to_square),
-        CenterCrop (crop_size, backend), CvtColor (code), ChannelSplit (index), Normalize (mean, std, div255, norm_type),
-        ToTensor.
+        CenterCrop (crop_size, backend), CvtColor (code), ChannelSplit (index), ToTensor,
+        Normalize (mean, std, div255, norm_type).
     Errors: DataError, which names the operation and the parameter, for what is not known.
     """
 
@@ -56,7 +55,7 @@ class ProcessOps:
         for title, step in self._steps:
             try:
                 picture = step(picture)
-            except _DoesNotFit as error:
+            except _DoesNotFitError as error:
                 raise DataError(f"{name}: {title}: {error}") from None
         return np.ascontiguousarray(picture, np.float32)[np.newaxis]
 
@@ -72,7 +71,7 @@ class ProcessOps:
         op.check_all_taken()
 
 
-class _DoesNotFit(Exception):
+class _DoesNotFitError(Exception):
     """A picture that an operation cannot be applied to; who called knows the file."""
 
 
@@ -229,7 +228,7 @@ def _center_crop(op: _Parameters) -> Step:
         top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
         if min(top, left) < 0:
             found = f"{picture.shape[2]} x {picture.shape[1]} pixels"
-            raise _DoesNotFit(f"{found}, expected {width} x {height} or more to crop from")
+            raise _DoesNotFitError(f"{found}, expected {width} x {height} or more to crop from")
         return picture[:, top : top + height, left : left + width]
 
     return center_crop
@@ -240,7 +239,7 @@ def _cvt_color(op: _Parameters) -> Step:
 
     def cvt_color(picture: Picture) -> Picture:
         if picture.shape[0] != 3:
-            raise _DoesNotFit(f"{picture.shape[0]} channels, expected 3")
+            raise _DoesNotFitError(f"{picture.shape[0]} channels, expected 3")
         if code != "COLOR_RGB2YCrCb":
             return picture[::-1]
         _expect_pixels(picture)
@@ -257,7 +256,7 @@ def _channel_split(op: _Parameters) -> Step:
 
     def channel_split(picture: Picture) -> Picture:
         if index >= picture.shape[0]:
-            raise _DoesNotFit(f"{picture.shape[0]} channels, expected more than {index}")
+            raise _DoesNotFitError(f"{picture.shape[0]} channels, expected more than {index}")
         return picture[index : index + 1]
 
     return channel_split
@@ -284,7 +283,7 @@ def _normalize(op: _Parameters) -> Step:
     def function(x: NDArray[np.floating[Any]], channels: int) -> NDArray[np.floating[Any]]:
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, channels):
-                raise _DoesNotFit(f"{len(values)} numbers in {name}, expected one for each of {channels} channels")
+                raise _DoesNotFitError(f"{len(values)} numbers in {name}, expected one for each of {channels} channels")
         return ((x / 255 if div255 else x) - mean[:, None]) / std[:, None]
 
     def normalize(picture: Picture) -> Picture:
@@ -307,7 +306,7 @@ def _to_tensor(op: _Parameters) -> Step:
 
 def _expect_pixels(picture: Picture) -> None:
     if picture.dtype != np.uint8:
-        raise _DoesNotFit("stands after Normalize or ToTensor, expected it before them")
+        raise _DoesNotFitError("stands after Normalize or ToTensor, expected it before them")
 
 
 _OPERATIONS: Mapping[str, Callable[[_Parameters], Step]] = MappingProxyType(

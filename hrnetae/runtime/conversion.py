@@ -1,0 +1,185 @@
+"""Pictures made into the network's input files: each its own npz, and one of its mirror image, and the list of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrnetae.decoder import available_processors
+from hrnetae.files.atomic import atomic_write, check_writable
+from hrnetae.files.datalist import FLIP_SUFFIX, is_flip, stem_of
+from hrnetae.files.errors import DataError
+from hrnetae.files.inputs import INPUT_KEY, read_input
+from hrnetae.files.npz import write_arrays
+from hrnetae.files.pictures import list_pictures, read_picture, require_cv2
+
+# Called with (pictures done, pictures in all).
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ConvertJob:
+    """What to convert.
+
+    image_dir: the pictures. save_dir: where their npz go. datalist: the list to write, None for none.
+    use_flip: a mirrored npz beside each. resume: keep what an earlier run finished.
+    workers: threads. Reading, mirroring and writing release Python's lock for nearly all of their time, so threads
+        do as well as processes, and need no start.
+    """
+
+    image_dir: Path
+    save_dir: Path
+    datalist: Path | None = None
+    use_flip: bool = True
+    resume: bool = False
+    workers: int = available_processors()
+
+
+@dataclass(frozen=True)
+class ConvertReport:
+    """What became of it.
+
+    pictures: how many there are. files: the npz of those that could be read, in the list's order.
+    kept: how many pictures were there already. failed: one line for each that could not be read.
+    """
+
+    pictures: int
+    files: tuple[Path, ...]
+    kept: int
+    failed: tuple[str, ...]
+    seconds: float
+
+
+def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
+    """Write ``<stem>.npz`` and ``<stem>_flip.npz`` for every picture of a folder, and the datalist at the end.
+
+    Each npz holds input_0: uint8 (3, H, W), RGB, at the picture's own size, uncompressed. The datalist has their
+    absolute paths, a picture and then its flip, sorted by the pictures' names; it names only what is there, and is not
+    written where nothing is. Every file is whole or absent at any moment, and the bytes depend on the pictures alone.
+
+    With ``resume`` a picture is left as it is when its files are whole and not older than it.
+    Errors: DataError for no pictures, for names that collide, and where OpenCV is missing; OSError where nothing can be
+    written. A picture that cannot be read stops nothing: it is in the report.
+    """
+    started = time.perf_counter()
+    require_cv2()
+    pictures = list_pictures(job.image_dir)
+    if not pictures:
+        raise DataError(f"{job.image_dir}: no pictures in it, expected JPEG, PNG, BMP, TIFF or WebP files")
+    targets = [_targets(picture, job) for picture in pictures]
+    _check_names(pictures, job.use_flip)
+    for path in (targets[0][0], job.datalist):
+        if path is not None:
+            check_writable(path)
+    outcomes = _convert_all(job, pictures, targets, progress)
+    failed = tuple(outcome for outcome in outcomes if isinstance(outcome, str))
+    there = tuple(
+        path for paths, outcome in zip(targets, outcomes, strict=True) if not isinstance(outcome, str) for path in paths
+    )
+    if job.datalist is not None and there:
+        write_datalist(job.datalist, there)
+    return ConvertReport(len(pictures), there, outcomes.count(True), failed, time.perf_counter() - started)
+
+
+def write_datalist(path: Path, files: Iterable[Path]) -> None:
+    """Write the paths, made absolute, one a line; atomically. Errors: OSError; DataError for a path of two lines."""
+    lines = [os.path.abspath(file) for file in files]  # noqa: PTH100 - links stay as they are
+    for line in lines:
+        if "\n" in line or "\r" in line:
+            raise DataError(f"{line!r}: a line end in the path, expected none: the datalist has one path a line")
+    with atomic_write(path) as stream:
+        stream.write(b"".join(os.fsencode(line) + b"\n" for line in lines))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Names
+
+
+def _targets(picture: Path, job: ConvertJob) -> list[Path]:
+    stem = stem_of(picture.name)
+    names = [stem, stem + FLIP_SUFFIX] if job.use_flip else [stem]
+    return [job.save_dir / f"{name}.npz" for name in names]
+
+
+def _check_names(pictures: Sequence[Path], use_flip: bool) -> None:
+    seen: dict[str, Path] = {}
+    for picture in pictures:
+        stem = stem_of(picture.name)
+        if stem in seen:
+            raise DataError(
+                f"{picture}: has the same name as {seen[stem].name} but for the suffix, expected names of their own: "
+                f"both would be {stem}.npz"
+            )
+        if use_flip and is_flip(stem):
+            raise DataError(
+                f"{picture}: the name ends with {FLIP_SUFFIX}, which marks mirror images in the list, expected another "
+                "(or --no_flip)"
+            )
+        seen[stem] = picture
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Work
+
+
+def _convert_all(
+    job: ConvertJob, pictures: Sequence[Path], targets: Sequence[list[Path]], progress: Progress | None
+) -> list[bool | str]:
+    """For each picture True where it was there already, False where it is new, or what was wrong with it."""
+    outcomes: list[bool | str] = []
+    pool = ThreadPoolExecutor(job.workers)
+    try:
+        futures: list[Future[bool]] = [
+            pool.submit(_convert_one, picture, paths, job.resume)
+            for picture, paths in zip(pictures, targets, strict=True)
+        ]
+        for future in futures:
+            outcomes.append(_outcome(future))
+            if progress is not None:
+                progress(len(outcomes), len(pictures))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or ctrl-c those at work finish their picture, no more begin
+    return outcomes
+
+
+def _outcome(future: Future[bool]) -> bool | str:
+    try:
+        return future.result()
+    except DataError as error:
+        return str(error)
+
+
+def _convert_one(picture: Path, paths: Sequence[Path], resume: bool) -> bool:
+    """Returns whether the files were there already. Errors: DataError for the picture, OSError for its files."""
+    if resume and _is_done(picture, paths):
+        return True
+    pixels = read_picture(picture)
+    for path, planes in zip(paths, _planes_and_mirrored(pixels), strict=False):
+        write_arrays(path, {INPUT_KEY: planes})
+    return False
+
+
+def _planes_and_mirrored(pixels: NDArray[np.uint8]) -> Iterable[NDArray[np.uint8]]:
+    """(H, W, 3) as planes (3, H, W), and the same mirrored left to right once it is asked for."""
+    cv2 = require_cv2()
+    planes = np.empty((3, *pixels.shape[:2]), np.uint8)
+    cv2.split(pixels, list(planes))
+    yield planes
+    yield np.stack([cv2.flip(plane, 1) for plane in planes])
+
+
+def _is_done(picture: Path, paths: Sequence[Path]) -> bool:
+    try:
+        made = picture.stat().st_mtime_ns
+        if any(path.stat().st_mtime_ns < made for path in paths):
+            return False
+        return len({read_input(path).shape for path in paths}) == 1
+    except (DataError, OSError):
+        return False

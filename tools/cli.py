@@ -14,6 +14,7 @@ from hrnetae import __version__
 # verb -> module (imported only when the verb is used, with main(argv) -> exit code) and one line for the help
 VERBS = MappingProxyType(
     {
+        "export": ("hrnetae.tools.export", "a checkpoint as an ONNX model"),
         "convert-image": ("hrnetae.tools.convert_image", "input files of pictures and of their mirror images"),
         "eval": ("hrnetae.tools.eval", "COCO metrics of a folder of network outputs"),
         "demo": ("hrnetae.tools.demo", "the same on bundled synthetic outputs, to try it out"),

@@ -16,6 +16,8 @@ VERBS = MappingProxyType(
     {
         "export": ("hrnetae.tools.export", "a checkpoint as an ONNX model"),
         "convert-image": ("hrnetae.tools.convert_image", "input files of pictures and of their mirror images"),
+        "runstream": ("hrnetae.tools.runstream", "a network's outputs of pictures, under the pictures' names"),
+        "vamp": ("hrnetae.tools.vamp", "a network's outputs of a datalist, and its throughput"),
         "eval": ("hrnetae.tools.eval", "COCO metrics of a folder of network outputs"),
         "demo": ("hrnetae.tools.demo", "the same on bundled synthetic outputs, to try it out"),
     }

@@ -13,10 +13,11 @@ FLIP_SUFFIX = "_flip"
 
 @dataclass(frozen=True)
 class Datalist:
-    """A datalist as read: its file, and the stem of every line (no folder, no extension), in order."""
+    """A datalist as read: its file, the stem of every line (no folder, no extension), in order, and the lines."""
 
     path: str
     stems: tuple[str, ...]
+    lines: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.stems)
@@ -53,7 +54,7 @@ def read_datalist(path: str | os.PathLike[str]) -> Datalist:
     lines = [line.strip() for line in text.rstrip().split("\n")]
     stems = tuple(stem_of(line) for line in lines)
     _check_stems(name, stems)
-    return Datalist(name, stems)
+    return Datalist(name, stems, tuple(lines))
 
 
 def pair_by_name(datalist: Datalist, use_flip: bool = True) -> tuple[Pair, ...]:

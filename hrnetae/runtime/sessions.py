@@ -43,11 +43,13 @@ class SessionSettings:
     provider: an execution provider of ONNX Runtime, with or without the ending ``ExecutionProvider``, in any case.
     threads: what one operator is spread over; None: every processor this process may use.
     device: number of the accelerator, for providers that know several; the CPU has none.
+    optimise: off opens a model faster that is only looked at.
     """
 
     provider: str = CPU
     threads: int | None = None
     device: int | None = None
+    optimise: bool = True
 
 
 class Session:
@@ -73,13 +75,24 @@ class Session:
         """(w, h) of the pictures that the network takes. DataError for a model that leaves it free."""
         height, width = self.input.shape[2:]
         if height is None or width is None:
-            raise DataError(f"{self.onnx}: input {self.input.name} has no fixed size, expected (N, 3, H, W)")
+            raise DataError(
+                f"{self.onnx}: the input's height and width are free, expected numbers (vamc, export --shape)"
+            )
         return width, height
+
+    def require_maps(self) -> None:
+        """DataError unless every output is a stack of maps (N, C, H, W), which is what the files of outputs hold."""
+        for output in self.outputs:
+            if len(output.shape) != 4:
+                raise DataError(
+                    f"{self.onnx}: output {output.name} is no stack of maps (N, C, H, W)"
+                )
 
     def __call__(self, pictures: NDArray[np.floating[Any]]) -> tuple[NDArray[Any], ...]:
         """The outputs of pictures (N, C, H, W), preprocessed; each output (N, ...), in the model's own dtype.
 
-        Errors: ValueError for another shape; DataError, which names the model, where ONNX Runtime fails; StoppedError after ``stop``.
+        Errors: ValueError for another shape; DataError, which names the model, where ONNX Runtime fails; StoppedError
+        after ``stop``.
         """
         expected = self.input.shape[1:]
         fits = all(want in (None, got) for want, got in zip(expected, pictures.shape[1:], strict=False))
@@ -164,6 +177,8 @@ def _open(onnx: Path, provider: str, settings: SessionSettings) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = settings.threads or available_processors()
     options.inter_op_num_threads = 1
+    if not settings.optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3  # errors; they are raised, too
     # The CPU takes what the provider cannot do.
     providers = [CPU] if provider == CPU else [provider, CPU]

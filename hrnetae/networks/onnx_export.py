@@ -1,0 +1,151 @@
+"""From a torch network to ONNX: tracing, tidying, and the comparison of both on the same input."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hrnetae.files.errors import DataError
+from hrnetae.networks.hrnet import PoseNetwork
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17  # what ONNX Runtime's quantisation and float16 conversion handle best; per-channel int8 needs 13 or more
+OPSETS = range(11, 21)  # that torch's tracing exporter writes; 11 is the one the vendor's older compilers read
+STRIDE = 32  # the coarsest branch sees the picture at 1/32
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far ONNX Runtime's outputs are from torch's, over all of them.
+
+    difference: the largest absolute difference. scale: the largest absolute value, at least 1.
+    """
+
+    difference: float
+    scale: float
+
+    @property
+    def same(self) -> bool:
+        """The largest difference is within 1e-4 of the scale."""
+        return self.difference <= TOLERANCE * self.scale
+
+
+def check_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The shape as (N, 3, H, W). Errors: DataError, for one that the network does not take."""
+    given = " ".join(map(str, shape))
+    if len(shape) != 4 or min(shape) < 1:
+        raise DataError(f"--shape {given}: expected four positive numbers, N 3 H W")
+    batch, channels, height, width = shape
+    if channels != 3:
+        raise DataError(f"--shape {given}: {channels} channels, expected 3")
+    if height % STRIDE or width % STRIDE:
+        raise DataError(f"--shape {given}: {height} x {width}, expected height and width divisible by {STRIDE}")
+    return batch, channels, height, width
+
+
+def check_opset(opset: int) -> None:
+    """Raise DataError for an operator set that cannot be written."""
+    if opset not in OPSETS:
+        raise DataError(f"--opset {opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
+
+
+def to_onnx(
+    network: PoseNetwork,
+    shape: tuple[int, int, int, int],
+    *,
+    input_name: str = "input.1",
+    opset: int = OPSET,
+    dynamic_batch: bool = False,
+) -> onnx.ModelProto:
+    """The network in eval mode as a checked ONNX model.
+
+    Input ``input_name``: float32 of ``shape`` (N, 3, H, W). Outputs ``output_0``, and for HigherHRNet ``output_1``:
+    what the network returns. Batch norms are folded into the convolutions. dynamic_batch: N may be any number later.
+    """
+    import onnx
+
+    names = [f"output_{index}" for index in range(1 + network.architecture.higher)]
+    model = onnx.load_model_from_string(_trace(network, shape, input_name, names, opset, dynamic_batch))
+    _drop_identities(model)
+    _sign(model, network)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _trace(
+    network: PoseNetwork,
+    shape: tuple[int, int, int, int],
+    input_name: str,
+    output_names: list[str],
+    opset: int,
+    dynamic_batch: bool,
+) -> bytes:
+    """torch's tracing exporter: the newer one takes several times as long, writes no opset below 18 and needs onnxscript."""
+    stream = io.BytesIO()
+    batch = {name: {0: "batch"} for name in (input_name, *output_names)} if dynamic_batch else None
+    settings: dict[str, Any] = {
+        "input_names": [input_name],
+        "output_names": output_names,
+        "opset_version": opset,
+        "dynamic_axes": batch,
+        "do_constant_folding": True,
+        "dynamo": False,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that it is the older one, and more of the kind
+        torch.onnx.export(network.eval(), (torch.zeros(shape),), stream, **settings)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def _drop_identities(model: onnx.ModelProto) -> None:
+    """Give weights their own names again: equal ones are traced as one and Identity nodes, which quantisers stop at."""
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    kept = []
+    for node in model.graph.node:
+        if node.op_type != "Identity" or node.input[0] not in weights:
+            kept.append(node)
+            continue
+        copy = model.graph.initializer.add()
+        copy.CopyFrom(weights[node.input[0]])
+        copy.name = node.output[0]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    used = {name for node in kept for name in node.input}
+    tensors = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(tensors)
+
+
+def _sign(model: onnx.ModelProto, network: PoseNetwork) -> None:
+    """Say in the model's metadata which network it is."""
+    architecture = network.architecture
+    facts = {"network": architecture.name, "joints": architecture.joints, "tags": architecture.tags}
+    for key, value in facts.items():
+        model.metadata_props.add(key=key, value=str(value))
+
+
+def compare(network: PoseNetwork, model: onnx.ModelProto, shape: tuple[int, int, int, int]) -> Comparison:
+    """Run torch and ONNX Runtime on the same noise (normal, seed 0) of ``shape`` (N, 3, H, W) and compare the outputs.
+
+    Errors: DataError where ONNX Runtime does not take the model or the outputs differ in number or shape.
+    """
+    import numpy as np
+    import onnxruntime
+
+    sample = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    with torch.no_grad():
+        expected = [maps.numpy() for maps in network.eval()(torch.from_numpy(sample))]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = session.run(None, {session.get_inputs()[0].name: sample})
+    shapes = [[tuple(array.shape) for array in arrays] for arrays in (expected, found)]
+    if shapes[0] != shapes[1]:
+        raise DataError(f"ONNX Runtime gives outputs of shapes {shapes[1]}, expected {shapes[0]} as torch")
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True))
+    return Comparison(difference, max(1.0, *(float(np.abs(array).max()) for array in expected)))

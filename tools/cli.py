@@ -15,6 +15,7 @@ from hrnetae import __version__
 VERBS = MappingProxyType(
     {
         "export": ("hrnetae.tools.export", "a checkpoint as an ONNX model"),
+        "vamc": ("hrnetae.tools.vamc", "a model built from a build file: float32, float16 or calibrated int8"),
         "convert-image": ("hrnetae.tools.convert_image", "input files of pictures and of their mirror images"),
         "runstream": ("hrnetae.tools.runstream", "a network's outputs of pictures, under the pictures' names"),
         "vamp": ("hrnetae.tools.vamp", "a network's outputs of a datalist, and its throughput"),

@@ -96,7 +96,7 @@ class Quantization:
     """backend.quantize: how int8 ranges are found.
 
     percentile: calibrate_range, the share of values inside the range, for the mode percentile; None where not given.
-    skip_conv_layers, skip_matmul_layers: which Conv and MatMul nodes stay in float, counted from 0 in the graph's order.
+    skip_conv_layers, skip_matmul_layers: which Conv and MatMul nodes stay in float, counted from 0 in graph order.
     exclude_layers: node names, or numbers that count convolutions and matrix products together.
     """
 

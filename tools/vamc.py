@@ -1,0 +1,102 @@
+"""``hrnetae vamc``: a build file in, a model folder out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hrnetae.files.errors import DataError
+from hrnetae.files.vamc_config import read_vamc_config
+from hrnetae.runtime.build import BuildReport, build
+from hrnetae.runtime.calibration import Progress
+from hrnetae.runtime.vacc import hand_over, vendor_tool
+from hrnetae.tools.options import Parser, complain, positive
+
+PROG = "hrnetae vamc"
+BACKENDS = ("onnxruntime", "vacc")
+_ACTIONS = ("build", "compile")
+_MARK = "compile"  # the help of the vendor's program names its own verbs
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        PROG,
+        "Builds a network as a build file says: float32, float16, or int8 with calibration pictures. The model goes to "
+        "the folder that the file names: mod.onnx and mod.json. Paths in the file are relative to the current folder.",
+        f"{PROG} build mmpose_hrnetpose.yaml",
+    )
+    add = parser.add_argument
+    add("action", choices=_ACTIONS, help="the same, both stand on the pages")
+    add("config", type=Path, metavar="CONFIG.yaml", help="the build file, of either schema")
+    add("--backend", choices=BACKENDS, default=BACKENDS[0], help="what builds it; vacc: the vendor's own vamc")
+    add("--out", type=Path, metavar="DIR", help="model folder to write, in place of the one that the file names")
+    add("--threads", type=positive, metavar="N", help="threads for calibration; all processors where not given")
+    add("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build. Returns 0; 1 for bad data (one line on stderr), also where calibration pictures had to be left out."""
+    args = build_parser().parse_args(argv)
+    try:
+        if args.backend == "vacc":
+            return _by_vendor(args.action, args.config)
+        config = read_vamc_config(args.config)
+        for warning in config.warnings:
+            complain(PROG, f"warning: {warning}")
+        with _progress_bar() as progress:
+            report = build(config, args.out, args.threads, progress)
+    except (DataError, OSError) as error:
+        complain(PROG, error)
+        return 1
+    for warning in report.warnings[len(config.warnings) :]:
+        complain(PROG, f"warning: {warning}")
+    print(json.dumps(report.to_dict()) if args.json else _as_text(report))
+    for line in report.bad:
+        complain(PROG, f"left out: {line}")
+    return 1 if report.bad else 0
+
+
+def _by_vendor(action: str, config: Path) -> int:
+    tool = vendor_tool("vamc", _MARK)
+    if tool is None:
+        raise DataError("--backend vacc: the vendor's vamc is not on PATH, expected it installed and activated")
+    return hand_over(tool, [action, str(config)])
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress | None]:
+    """A bar on stderr where that is a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc="calibrating", unit="image", file=sys.stderr, leave=False) as bar:
+
+        def show(done: int, total: int, /) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def _as_text(report: BuildReport) -> str:
+    manifest = report.manifest
+    lines = [f"{report.folder}: {manifest.name}, {manifest.dtype}, {report.model_bytes / 1e6:.1f} MB"]
+    for title, tensors in (("input", manifest.inputs), ("output", manifest.outputs)):
+        lines += [f"  {title} {one.name}: {list(one.shape)} {one.dtype}" for one in tensors]
+    if manifest.calibration is not None:
+        how = manifest.calibration
+        channels = "per channel" if how["per_channel"] else "per tensor"
+        lines.append(f"  calibrated on {how['pictures']} pictures, {how['mode']}, weights {channels}")
+    lines += [f"  runs: {manifest.execution}", f"built for {manifest.backend} in {report.seconds:.1f} s"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -31,7 +31,7 @@ class Export:
     network: PoseNetwork
     path: Path
     shape: tuple[int, int, int, int]
-    outputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int | str, ...], ...]  # a name stands for a number that is left open
     multiply_adds: int
     parameters: int
     comparison: Comparison | None
@@ -57,9 +57,9 @@ class Export:
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         PROG,
-        "Writes a checkpoint of an HRNet or HigherHRNet for associative embedding as an ONNX model. Which network it is "
-        "(width, joints, blocks) is read from the checkpoint. Files of mmpose 0.x and 1.x, of the authors' own code and "
-        "of what builds on it are taken. Needs torch: the extra [export].",
+        "Writes a checkpoint of an HRNet or HigherHRNet for associative embedding as an ONNX model. Which network it "
+        "is (width, joints, blocks) is read from the checkpoint. Files of mmpose 0.x and 1.x, of the authors' own code "
+        "and of what builds on it are taken. Needs torch: the extra [export].",
         _EXAMPLE,
     )
     add = parser.add_argument
@@ -84,7 +84,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--opset", "--opset_version", type=positive, metavar="N", default=17, help="ONNX operator set, 11 to 20")
     add("--dynamic_batch", action="store_true", help="leave the number of pictures open; --shape's is only an example")
     add("--random_init", choices=UNTRAINED, help="in place of a checkpoint: an untrained network, for benchmarks")
-    add("--joints", type=positive, metavar="N", help="joints K, where they cannot be told from the checkpoint; 17 for --random_init")
+    add(
+        "--joints",
+        type=positive,
+        metavar="N",
+        help="joints K, where they cannot be told from the checkpoint; 17 for --random_init",
+    )
     add("--seed", type=int, metavar="N", default=0, help="of the weights for --random_init")
     add("--json", action="store_true", help="print one JSON object")
     return parser
@@ -120,8 +125,6 @@ def _checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Pa
 
 def _run(args: argparse.Namespace, checkpoint: Path | None) -> Export:
     _require_torch()
-    import onnx
-
     from hrnetae.networks import onnx_export
 
     shape = onnx_export.check_shape(tuple(args.shape))
@@ -135,7 +138,7 @@ def _run(args: argparse.Namespace, checkpoint: Path | None) -> Export:
     if comparison is not None and not comparison.same:
         raise DataError(
             f"{args.output_file}: not written, as ONNX Runtime's outputs differ from torch's by "
-            f"{comparison.difference:.2e} of {comparison.scale:.3g}, expected at most {onnx_export.TOLERANCE:.0e} of that"
+            f"{comparison.difference:.2e}, expected at most {onnx_export.TOLERANCE * comparison.scale:.2e}"
         )
     with atomic_write(args.output_file) as stream:
         stream.write(model.SerializeToString())
@@ -160,7 +163,9 @@ def _network(args: argparse.Namespace, checkpoint: Path | None) -> PoseNetwork:
         from hrnetae.networks.untrained import architecture_of, untrained
 
         return untrained(architecture_of(args.random_init, args.joints or 17), args.seed)
-    raise DataError(f"{checkpoint}: checkpoints cannot be read yet")
+    from hrnetae.networks.checkpoints import load_network
+
+    return load_network(checkpoint, args.joints)
 
 
 def _describe(
@@ -173,7 +178,8 @@ def _describe(
         path=path,
         shape=shape,
         outputs=tuple(
-            tuple(axis.dim_value for axis in output.type.tensor_type.shape.dim) for output in model.graph.output
+            tuple(axis.dim_param or axis.dim_value for axis in output.type.tensor_type.shape.dim)
+            for output in model.graph.output
         ),
         multiply_adds=count_multiply_adds(network, (1, *shape[1:])),
         parameters=count_parameters(network),

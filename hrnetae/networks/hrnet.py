@@ -15,7 +15,6 @@ from hrnetae.networks.blocks import BasicBlock, Bottleneck, convolution
 from hrnetae.networks.heads import HigherHRNetHead, HRNetHead
 
 
-
 @dataclass(frozen=True)
 class Architecture:
     """Which network.

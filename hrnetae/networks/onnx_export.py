@@ -87,7 +87,7 @@ def _trace(
     opset: int,
     dynamic_batch: bool,
 ) -> bytes:
-    """torch's tracing exporter: the newer one takes several times as long, writes no opset below 18 and needs onnxscript."""
+    """By torch's tracing exporter: the newer one takes several times as long, needs onnxscript and opset 18 or more."""
     stream = io.BytesIO()
     batch = {name: {0: "batch"} for name in (input_name, *output_names)} if dynamic_batch else None
     settings: dict[str, Any] = {

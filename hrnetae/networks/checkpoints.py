@@ -1,0 +1,161 @@
+"""Checkpoint files: reading the weights without running anything, and the network that they fill.
+
+docs/export.md lists the layouts that are taken, and what is refused and why.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from hrnetae.files.errors import DataError, first_names
+from hrnetae.networks.hrnet import Architecture, PoseNetwork
+from hrnetae.networks.layouts import canonical_names, check_fit, deduce_architecture, refuse_others
+
+# Where the weights are in a file that holds more, best first: the authors' training files keep the running ones beside.
+_CONTAINERS = ("best_state_dict", "state_dict", "model_state_dict", "model")
+# What training leaves beside the weights (log buffers, the command line, scores as NumPy numbers). Nothing of it is
+# wanted; a stand-in takes its place, so that none of this code runs.
+_HARMLESS_PACKAGES = ("argparse", "datetime", "mmcv", "mmengine", "numpy", "pathlib")
+_HARMLESS_NAMES = ("builtins.getattr",)  # how methods are pickled; the stand-in looks nothing up
+_LEGACY_NAMES = (  # files of torch before 1.6 cannot be searched beforehand; NumPy numbers are all that is taken there
+    "numpy.core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy.dtype",
+    "numpy.ndarray",
+)
+_TRUSTED = (
+    "where you trust it, load it with the code that wrote it and save torch.save(model.state_dict(), 'weights.pth')"
+)
+
+
+class _StandIn:
+    """Takes the place of any harmless object in a checkpoint: accepts whatever it is made of and keeps nothing."""
+
+    def __new__(cls, *_: object, **__: object) -> _StandIn:
+        return object.__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def load_network(path: str | os.PathLike[str], joints: int | None = None) -> PoseNetwork:
+    """The network of a checkpoint file, in eval mode, float32.
+
+    joints: K, where the number of output channels alone cannot tell it.
+    Errors: DataError that names the file, for one that cannot be read safely, holds another network, or does not fit
+    together; OSError.
+    """
+    state = read_state_dict(path)
+    try:
+        names = canonical_names(state)
+        refuse_others(names.values())
+        weights = {new: state[old] for old, new in names.items()}
+        shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+        architecture = deduce_architecture(shapes, joints)
+        network = _empty(architecture)
+        expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        check_fit(shapes, expected, architecture)
+        network.load_state_dict({name: _weight(weights, name) for name in expected}, assign=True)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    return network.eval()
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The named tensors of a checkpoint file, whatever it holds besides; on the CPU, with the types they were saved in.
+
+    Nothing in the file is run: torch's weights-only reader does the work, with stand-ins for what training logs leave.
+    Errors: DataError that names the file; OSError.
+    """
+    with open(path, "rb") as stream:  # noqa: PTH123 (any path-like)
+        content = _load(path, stream)
+    if not isinstance(content, Mapping):
+        raise DataError(f"{path}: holds {_kind(content)}, expected a state dict or a checkpoint around one")
+    state = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), content)
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        keys = first_names([str(key) for key in content])
+        raise DataError(
+            f"{path}: no weights under {keys or 'no key'}, expected a state dict or a checkpoint around one"
+        )
+    return tensors
+
+
+def _load(path: str | os.PathLike[str], stream: BinaryIO) -> Any:
+    foreign = _foreign_names(path, stream)
+    stream.seek(0)
+    try:
+        with safe_globals([(_StandIn, name) for name in foreign]):
+            return torch.load(stream, map_location="cpu", weights_only=True)
+    # A damaged or hand-made pickle can raise anything, and none of it is worth more than one line.
+    except Exception as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        if found:
+            raise _unsafe(path, [found[1]]) from None
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        stream.seek(0)
+        raise DataError(
+            f"{path}: begins with {stream.read(8)!r} and cannot be read as weights ({reason[-1][:160]}), "
+            "expected a file that torch.save wrote"
+        ) from None
+
+
+def _foreign_names(path: str | os.PathLike[str], stream: BinaryIO) -> list[str]:
+    """What the file refers to outside of torch, harmless as it is. Errors: DataError where it is not."""
+    if not zipfile.is_zipfile(stream):
+        return list(_LEGACY_NAMES)
+    with zipfile.ZipFile(stream) as archive:
+        inner = {name.rpartition("/")[2] for name in archive.namelist()}
+    if "constants.pkl" in inner:
+        raise DataError(f"{path}: a TorchScript archive, expected a checkpoint with the weights alone")
+    stream.seek(0)
+    try:
+        names = sorted(get_unsafe_globals_in_checkpoint(stream))
+    except Exception:  # as above; reading it will say what is wrong
+        return []
+    unsafe = [name for name in names if name not in _HARMLESS_NAMES and name.split(".")[0] not in _HARMLESS_PACKAGES]
+    if unsafe:
+        raise _unsafe(path, unsafe)
+    return names
+
+
+def _unsafe(path: str | os.PathLike[str], names: list[str]) -> DataError:
+    what = (
+        "a whole pickled model" if any(name.startswith("torch.nn.modules.") for name in names) else "more than weights"
+    )
+    return DataError(f"{path}: {what} ({first_names(names)}), which reading could run as code; {_TRUSTED}")
+
+
+def _kind(content: object) -> str:
+    return f"an object of type {type(content).__name__}"
+
+
+def _empty(architecture: Architecture) -> PoseNetwork:
+    """A network with shapes but no memory for its weights."""
+    with torch.device("meta"):
+        return PoseNetwork(architecture)
+
+
+def _weight(weights: Mapping[str, Tensor], name: str) -> Tensor:
+    tensor = weights.get(name)
+    if tensor is None:
+        return torch.zeros((), dtype=torch.int64)  # num_batches_tracked, which files of old torch lack
+    if name.endswith(".num_batches_tracked"):
+        return tensor.to(torch.int64)
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        raise DataError(f"{name}: {tensor.dtype}, {tensor.layout}, expected plain floating-point weights")
+    tensor = tensor.detach().to(torch.float32).contiguous()
+    if not bool(torch.isfinite(tensor).all()):
+        raise DataError(f"{name}: holds values that are not finite, expected finite weights")
+    return tensor

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnetae.files.atomic import atomic_write
 from hrnetae.files.errors import DataError
 
 PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
@@ -37,6 +38,23 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise DataError(f"{name}: {found}, expected a picture (JPEG, PNG, BMP, TIFF, WebP)")
     rgb: NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return rgb
+
+
+def write_picture(path: str | os.PathLike[str], picture: NDArray[np.uint8]) -> None:
+    """Write uint8 (H, W, 3), RGB, in the format that the name's suffix says; atomically.
+
+    Errors: DataError for a suffix that OpenCV cannot write, and as `require_cv2`; OSError.
+    """
+    cv2 = require_cv2()
+    suffix = Path(path).suffix
+    try:
+        done, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        done, data = False, None
+    if not done:
+        raise DataError(f"{os.fspath(path)}: suffix {suffix!r}, expected one of {', '.join(sorted(PICTURE_SUFFIXES))}")
+    with atomic_write(Path(path)) as stream:
+        stream.write(data.tobytes())
 
 
 def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:

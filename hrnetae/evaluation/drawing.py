@@ -1,0 +1,101 @@
+"""People drawn into a picture."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hrnetae.files.pictures import require_cv2
+from hrnetae.poses import Poses
+from hrnetae.skeleton import Skeleton
+
+Picture = npt.NDArray[np.uint8]
+Color = tuple[int, int, int]
+
+# RGB; told apart by people with any of the usual colour deficiencies, on dark and on light ground.
+LEFT: Color = (255, 160, 32)
+RIGHT: Color = (64, 156, 255)
+MIDDLE: Color = (240, 240, 240)
+OUTLINE: Color = (16, 16, 16)
+
+_SHIFT = 4  # cv2 draws with 1/16 of a pixel
+_LIMB_SHARE = 0.018  # a limb's thickness, in the larger side of a person's box
+_JOINT_SHARE = 1.3  # a joint's radius, in half thicknesses of a limb
+
+
+def draw(image: Picture, poses: Poses, *, min_score: float = 0.0, min_value: float = 0.0) -> Picture:
+    """A copy of the picture with people drawn over it: limbs coloured by side, as thick as the person is large.
+
+    image: uint8 (H, W, 3) RGB. poses: in this picture's pixels. Joints with no more heat than ``min_value`` and people
+    whose score is below ``min_score`` are left out. The best people are drawn last, on top of the others.
+    Errors: TypeError or ValueError for something else than a picture; DataError where OpenCV is not installed.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        raise TypeError(f"image: {getattr(image, 'dtype', type(image).__name__)}, expected a uint8 array")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image: shape {image.shape}, expected (H, W, 3)")
+    canvas = np.array(image, order="C")
+    scores = poses.person_scores()
+    for person in np.argsort(scores, kind="stable"):
+        if scores[person] >= min_score:
+            draw_person(canvas, poses.keypoints[person], poses.skeleton, min_value)
+    return canvas
+
+
+def draw_person(canvas: Picture, keypoints: npt.NDArray[np.float32], skeleton: Skeleton, min_value: float) -> None:
+    """One person, into the canvas itself. keypoints: (K, 3) x, y, value."""
+    seen = (keypoints[:, 2] > min_value) & np.isfinite(keypoints).all(axis=1)
+    if not seen.any():
+        return
+    thickness = limb_thickness(keypoints[seen, :2])
+    limbs = [limb for limb in skeleton.limbs if seen[limb[0]] and seen[limb[1]]]
+    outline = thickness + max(2, round(0.7 * thickness))
+    for a, b in limbs:
+        _line(canvas, keypoints[a], keypoints[b], OUTLINE, outline)
+    for a, b in limbs:
+        _line(canvas, keypoints[a], keypoints[b], _limb_color(skeleton, a, b), thickness)
+    for joint in np.flatnonzero(seen):
+        radius = max(1.5, _JOINT_SHARE * thickness / 2)
+        _dot(canvas, keypoints[joint], OUTLINE, radius + max(1.0, 0.2 * thickness))
+        _dot(canvas, keypoints[joint], _joint_color(skeleton, int(joint)), radius)
+
+
+def limb_thickness(points: npt.NDArray[np.float32]) -> int:
+    """In pixels, for a person whose joints are these points, (n, 2)."""
+    extent = float((points.max(axis=0) - points.min(axis=0)).max())
+    return max(1, round(_LIMB_SHARE * extent))
+
+
+def _side(skeleton: Skeleton, joint: int) -> str:
+    name = skeleton.joints[joint]
+    return "left" if name.startswith("left") else "right" if name.startswith("right") else "middle"
+
+
+def _joint_color(skeleton: Skeleton, joint: int) -> Color:
+    return {"left": LEFT, "right": RIGHT, "middle": MIDDLE}[_side(skeleton, joint)]
+
+
+def _limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
+    """That of its side; a limb from the middle to a side has the side's colour, one across has none."""
+    sides = {_side(skeleton, a), _side(skeleton, b)} - {"middle"}
+    return {"left": LEFT, "right": RIGHT}[sides.pop()] if len(sides) == 1 else MIDDLE
+
+
+def _fixed(point: Any) -> tuple[int, int]:
+    """A point in cv2's fixed-point pixels. Pixel centres are at whole numbers there, at halves in ours."""
+    limit = 2.0**20
+    x, y = (min(max(float(value) - 0.5, -limit), limit) for value in point[:2])
+    return math.floor(x * 2**_SHIFT + 0.5), math.floor(y * 2**_SHIFT + 0.5)
+
+
+def _line(canvas: Picture, a: Any, b: Any, color: Color, thickness: int) -> None:
+    cv2 = require_cv2()
+    cv2.line(canvas, _fixed(a), _fixed(b), color, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _dot(canvas: Picture, at: Any, color: Color, radius: float) -> None:
+    cv2 = require_cv2()
+    cv2.circle(canvas, _fixed(at), round(radius * 2**_SHIFT), color, cv2.FILLED, cv2.LINE_AA, _SHIFT)

@@ -79,7 +79,7 @@ def as_data(vamp: Vamp, runs: Sequence[VampRun], wanted: Sequence[float], verbos
         "path_output": None if vamp.job.path_output is None else str(vamp.job.path_output),
         "already_finished": vamp.finished,
         "failed": [
-            {"line": sample, "input": vamp.input_name(sample), "error": reason} for sample, reason in runs[-1].failed
+            {"line": sample + 1, "input": vamp.input_name(sample), "error": reason} for sample, reason in runs[-1].failed
         ],
     }
 

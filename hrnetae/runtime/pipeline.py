@@ -91,23 +91,28 @@ class Pipeline:
         self._done: Channel[_Batch] = Channel(_WAITING * len(sessions), senders=len(sessions))
         self._measured = Measurements()
         self._error: BaseException | None = None
+        self._working = 0  # threads
+        self._changed = threading.Condition()
 
     def run(self) -> Measurements:
         """Work until there are no batches left. Raises the first error of any thread, and KeyboardInterrupt."""
         threads = [threading.Thread(target=self._guarded, args=(part,), daemon=True) for part in self._parts()]
         self._batches.start()
-        for thread in threads:
-            thread.start()
         try:
             for thread in threads:
-                while thread.is_alive():  # a wait without end would not let ctrl-c through on every system
-                    thread.join(_GLANCE)
+                with self._changed:
+                    self._working += 1
+                thread.start()
+            # Thread.join would do, but that one takes a thread for ended when ctrl-c breaks in on it (Python 3.11);
+            # and a wait without end would not let ctrl-c through on every system.
+            while not self._wait(_GLANCE):
+                pass
         except BaseException:
             self.stop()
-            until = time.perf_counter() + _PATIENCE
-            for thread in threads:
-                thread.join(max(0.0, until - time.perf_counter()))
+            self._wait(_PATIENCE)
             raise
+        for thread in threads:
+            thread.join()
         if self._error is not None:
             raise self._error
         return self._measured
@@ -118,6 +123,11 @@ class Pipeline:
             channel.call_off()
         for session in self._sessions:
             session.stop()
+
+    def _wait(self, seconds: float) -> bool:
+        """Whether all threads are done, at the latest after so long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._working, seconds)
 
     def _parts(self) -> list[Callable[[], None]]:
         """What each thread does."""
@@ -136,6 +146,10 @@ class Pipeline:
         except BaseException as error:  # any error whatever must end the others, and reach the caller
             self._error = self._error or error
             self.stop()
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
 
     def _read(self) -> None:
         while samples := self._batches.take():

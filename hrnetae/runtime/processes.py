@@ -151,12 +151,13 @@ class _Crew:
     def __init__(self, work: Work, processes: int) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._done = SharedCounter(self._context)
-        batches = Batches(work.samples, work.batch_size, SharedCounter(self._context), work.seconds)
+        # Kept: a semaphore of ours would be gone before the processes have found it.
+        self._batches = Batches(work.samples, work.batch_size, SharedCounter(self._context), work.seconds)
         self._lines: dict[Connection, SpawnProcess] = {}
         with _ctrl_c_is_for_the_parent():
             for number in range(processes):
                 share = _share(work, number, processes)
-                line, process = _start(self._context, share, batches, self._done)
+                line, process = _start(self._context, share, self._batches, self._done)
                 self._lines[line] = process
 
     def run(self, progress: Callable[[int], None]) -> RunReport:

@@ -82,7 +82,7 @@ def place(planes: Planes, size: Size, left: int, top: int, resized: Size, method
     canvas[:] = np.array(border, np.uint8)[:, None, None]
     whole = resize(planes, resized, method)
     x, y = max(left, 0), max(top, 0)
-    part = whole[:, max(-top, 0) : height - top, max(-left, 0) : width - left]
+    part = whole[:, max(-top, 0) : max(height - top, 0), max(-left, 0) : max(width - left, 0)]
     canvas[:, y : y + part.shape[1], x : x + part.shape[2]] = part
     return canvas
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from hrnetae.files.errors import DataError
 from hrnetae.files.vamc_config import read_vamc_config
 from hrnetae.runtime.build import BuildReport, build
-from hrnetae.runtime.calibration import Progress
 from hrnetae.runtime.vacc import hand_over, vendor_tool
 from hrnetae.tools.options import Parser, complain, positive
+from hrnetae.tools.progress import progress_bar
 
 PROG = "hrnetae vamc"
 BACKENDS = ("onnxruntime", "vacc")
@@ -48,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = read_vamc_config(args.config)
         for warning in config.warnings:
             complain(PROG, f"warning: {warning}")
-        with _progress_bar() as progress:
+        with progress_bar("picture") as progress:
             report = build(config, args.out, args.threads, progress)
     except (DataError, OSError) as error:
         complain(PROG, error)
@@ -66,23 +65,6 @@ def _by_vendor(action: str, config: Path) -> int:
     if tool is None:
         raise DataError("--backend vacc: the vendor's vamc is not on PATH, expected it installed and activated")
     return hand_over(tool, [action, str(config)])
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Progress | None]:
-    """A bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(desc="calibrating", unit="image", file=sys.stderr, leave=False) as bar:
-
-        def show(done: int, total: int, /) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
 
 
 def _as_text(report: BuildReport) -> str:

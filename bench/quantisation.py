@@ -67,7 +67,7 @@ def compare(setup: Setup, work: Path) -> None:
     datalist, params = work / "datalist.txt", work / "vdsp.json"
     run("convert-image", "--image_dir", setup.pictures, "--save_dir", work / "inputs", "--datalist", datalist)
     params.write_text(json.dumps(vdsp(setup.side)))
-    print("| build | AP | loss | AR | network images/s | MB |\n| --- | --- | --- | --- | --- | --- |", flush=True)
+    print("| build | AP | loss | AR | network images/s | MB |\n| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
     best = None
     for dtype, mode in BUILDS:
         name = dtype if dtype != "int8" else f"{dtype} {mode}"

@@ -201,6 +201,7 @@ def test_where_nothing_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(tmp_path) == 1
     captured = capsys.readouterr()
     assert str(tmp_path / what) in captured.err and captured.err.count("\n") == 1
+    assert not list((tmp_path).glob("out/*"))  # said before the work, not after it
 
 
 def test_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

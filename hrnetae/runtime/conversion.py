@@ -77,6 +77,8 @@ def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
     _check_names(pictures, job.use_flip)
     for path in (targets[0][0], job.datalist):
         if path is not None:
+            if path.is_dir():
+                raise DataError(f"{path}: a folder, expected the name of a file to write")
             check_writable(path)
     outcomes = _convert_all(job, pictures, targets, progress)
     failed = tuple(outcome for outcome in outcomes if isinstance(outcome, str))

@@ -25,9 +25,12 @@ _CONTAINERS = ("best_state_dict", "state_dict", "model_state_dict", "model")
 # wanted; a stand-in takes its place, so that none of this code runs.
 _HARMLESS_PACKAGES = ("argparse", "datetime", "mmcv", "mmengine", "numpy", "pathlib")
 _HARMLESS_NAMES = ("builtins.getattr",)  # how methods are pickled; the stand-in looks nothing up
-_LEGACY_NAMES = (  # files of torch before 1.6 cannot be searched beforehand; NumPy numbers are all that is taken there
+# Files of torch before 1.6 cannot be searched beforehand; NumPy numbers are all that is taken there.
+_LEGACY_NAMES = (
     "numpy.core.multiarray._reconstruct",
     "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray._reconstruct",
+    "numpy._core.multiarray.scalar",
     "numpy.dtype",
     "numpy.ndarray",
 )

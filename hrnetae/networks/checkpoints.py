@@ -72,7 +72,8 @@ def load_network(path: str | os.PathLike[str], joints: int | None = None) -> Pos
         network.load_state_dict({name: _weight(weights, name) for name in expected}, assign=True)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    return network.eval()
+    network.eval()
+    return network
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:

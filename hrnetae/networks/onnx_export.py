@@ -108,6 +108,7 @@ def _trace(
     """By torch's tracing exporter: the newer one takes several times as long, needs onnxscript and opset 18 or more."""
     stream = io.BytesIO()
     batch = {name: {0: "batch"} for name in (input_name, *output_names)} if dynamic_batch else None
+    arguments: Any = (network.eval(), (torch.zeros(shape),), stream)  # Any: a stream is taken, though not declared
     settings: dict[str, Any] = {
         "input_names": [input_name],
         "output_names": output_names,
@@ -118,7 +119,7 @@ def _trace(
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that it is the older one, and more of the kind
-        torch.onnx.export(network.eval(), (torch.zeros(shape),), stream, **settings)  # type: ignore[arg-type]
+        torch.onnx.export(*arguments, **settings)
     return stream.getvalue()
 
 

@@ -41,7 +41,8 @@ def untrained(architecture: Architecture, seed: int = 0) -> PoseNetwork:
         _measure(network)
     finally:
         torch.random.set_rng_state(before)
-    return network.eval()
+    network.eval()
+    return network
 
 
 def _draw_heads(network: PoseNetwork) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hrnetae.decoder import available_processors
 from hrnetae.files.errors import DataError
+from hrnetae.files.pictures import silence_opencv
 from hrnetae.runtime.conversion import ConvertJob, ConvertReport, convert
 from hrnetae.tools.options import Parser, complain, positive
 from hrnetae.tools.progress import progress_bar
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     job = ConvertJob(args.image_dir, args.save_dir, args.datalist, not args.no_flip, args.resume, args.workers)
     try:
-        _silence_opencv()
+        silence_opencv()  # every picture that it cannot decode is named at the end, in one line
         with progress_bar("picture") as progress:
             report = convert(job, progress)
     except (DataError, OSError) as error:
@@ -53,14 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in report.failed:
         complain(PROG, line)
     return 1 if report.failed else 0
-
-
-def _silence_opencv() -> None:
-    """OpenCV logs every picture that it cannot decode; ours are listed at the end, in one line each."""
-    from hrnetae.files.pictures import require_cv2
-
-    logging = require_cv2().utils.logging
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
 def _as_json(job: ConvertJob, report: ConvertReport) -> dict[str, object]:

@@ -94,6 +94,13 @@ def require_cv2() -> ModuleType:
     return module
 
 
+def silence_opencv() -> None:
+    """For drivers that name bad pictures themselves: OpenCV no longer logs what it cannot decode, in this process."""
+    cv2 = require_cv2()
+    logging = getattr(cv2.utils, "logging", cv2)  # OpenCV 4 has it in cv2 itself
+    logging.setLogLevel(0)
+
+
 def _read_bytes(name: str) -> bytes:
     try:
         return Path(name).read_bytes()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnetae.files.errors import DataError
-from hrnetae.files.pictures import require_cv2
+from hrnetae.files.pictures import silence_opencv
 from hrnetae.runtime.processes import RunReport
 from hrnetae.runtime.runstream import Runstream, RunstreamJob, Shapes, Teller, model_of_info
 from hrnetae.runtime.sessions import CPU
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         stream = Runstream(_job(args))
-        _silence_opencv()
+        silence_opencv()  # every picture that it cannot decode is named at the end, in one line
         complain(PROG, f"backend: {stream.backend}")
         for warning in stream.warnings:
             complain(PROG, f"warning: {warning}")
@@ -121,12 +121,6 @@ def _job(args: argparse.Namespace) -> RunstreamJob:
         device=args.device_id,
         resume=args.resume,
     )
-
-
-def _silence_opencv() -> None:
-    """OpenCV logs every picture that it cannot decode; ours are listed at the end, in one line each."""
-    logging = require_cv2().utils.logging
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
 
 
 def _report(stream: Runstream, report: RunReport, as_json: bool) -> int:

@@ -256,6 +256,7 @@ def test_geometry_finds_a_spot_again(width: int, height: int, seed: int) -> None
         ({"output_size": (512, 512)}, ["512 x 512"]),
         ({"edges": (200, 312, 0, 0)}, ["a border of 200 and 312", "512"]),
         ({"edges": (1, 1, 1, 1), "resize_size": (512, 254)}, ["a border of 1 and 1 around 512"]),
+        ({"edges": (1, 1, 1, 1), "resize_size": (509, 254)}, ["a border of 1 and 1 around 509"]),
         ({"resize_size": (600, None)}, ["around 600", "512"]),
         ({"kind": RESIZE_CROP, "resize_size": (256, 256)}, ["a crop of 512 x 256", "256 x 256"]),
         ({"kind": RESIZE_CROP, "crop": (1, 0)}, ["at (1, 0)", "inside"]),

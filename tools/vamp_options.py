@@ -115,9 +115,9 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         group,
         "forward_time",
         type=_seconds,
-        default=0.0,
+        default="0",
         metavar="SECONDS",
-        help="in place of --iterations: how long to run; 0: off",
+        help="how long to run, in place of a number of iterations; 0: off",
     )
     _add(
         group,

@@ -1,0 +1,584 @@
+"""`hrnetae vamp` from end to end: the outputs, the figures, the vendor's command line, and what can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from small_networks import SIDE, expected, write_network, write_vdsp
+
+from hrnetae.files.npz import write_arrays
+from hrnetae.tools import cli, vamp_options
+from hrnetae.tools import vamp as tool
+from hrnetae.tools.vamp_report import latency_us
+
+COUNT = 7
+QPS = re.compile(r"\(qps\): (\d+.\d+)")  # what users of the vendor's tool look for
+
+
+@dataclasses.dataclass(frozen=True)
+class Flow:
+    """A model, its preprocessing, inputs and their list."""
+
+    root: Path
+    pictures: tuple[NDArray[np.uint8], ...]
+
+    @property
+    def model(self) -> Path:
+        return self.root / "deploy_weights" / "small" / "mod"
+
+    @property
+    def vdsp(self) -> Path:
+        return self.root / "vdsp.json"
+
+    @property
+    def datalist(self) -> Path:
+        return self.root / "datalist.txt"
+
+    def words(self, *more: object) -> list[str]:
+        return ["-m", str(self.model), "--vdsp_params", str(self.vdsp), *map(str, more)]
+
+    def listed(self, out: Path, *more: object) -> list[str]:
+        return self.words("--datalist", self.datalist, "--path_output", out, *more)
+
+
+def make_flow(root: Path, count: int = COUNT, side: int = SIDE, **network: object) -> Flow:
+    rng = np.random.default_rng(3)
+    pictures = tuple(rng.integers(0, 256, (3, side, side), np.uint8) for _ in range(count))
+    flow = Flow(root, pictures)
+    write_network(flow.model.with_suffix(".onnx"), side=side, **network)  # type: ignore[arg-type]
+    write_vdsp(flow.vdsp, side=side)
+    lines = []
+    for number, picture in enumerate(pictures):
+        path = root / "in" / f"picture {number}.npz"
+        write_arrays(path, {"input_0": picture})
+        lines.append(f"{path}\n")
+    flow.datalist.write_text("".join(lines))
+    return flow
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory: pytest.TempPathFactory) -> Flow:
+    return make_flow(tmp_path_factory.mktemp("flow"), stages=(34, 17))
+
+
+def outputs_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.npz"))}
+
+
+def names(count: int) -> list[str]:
+    return [f"output_{line:06d}.npz" for line in range(count)]
+
+
+def vamp(words: Sequence[str]) -> int:
+    return tool.main(list(words))
+
+
+# ------------------------------------------------------------------------------------------------------------- outputs
+
+
+def test_outputs_are_the_networks_in_the_order_of_the_list(flow: Flow, tmp_path: Path) -> None:
+    assert vamp(flow.listed(tmp_path / "a" / "out")) == 0
+    assert list(outputs_in(tmp_path / "a" / "out")) == names(COUNT)
+    for line, picture in enumerate(flow.pictures):
+        with np.load(tmp_path / "a" / "out" / f"output_{line:06d}.npz") as found:
+            assert sorted(found) == ["output_0", "output_1"]
+            for stage, channels in enumerate((34, 17)):
+                maps = found[f"output_{stage}"]
+                assert maps.dtype == np.float16 and maps.shape == (1, channels, 16, 16)
+                want = expected(picture, channels, stage)
+                np.testing.assert_allclose(maps[0], want, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("batch", [1, "N"])
+def test_bytes_do_not_depend_on_how_it_is_run(tmp_path: Path, batch: int | str) -> None:
+    flow = make_flow(tmp_path, stages=(34, 17), batch=batch, work=1)
+    seen = set()
+    ways: tuple[tuple[object, ...], ...] = (
+        (),
+        ("-i", 3),
+        ("-b", 3),
+        ("-b", 22, "--threads", 3),
+        ("-i", 2, "-b", 2, "--threads", 1),
+        ("--forward_mode", 1, "-b", 2),
+        ("-i", 3, "-p", 2, "-b", 2),
+    )
+    for number, way in enumerate(ways):
+        out = tmp_path / f"out{number}"
+        assert vamp(flow.listed(out, *way)) == 0
+        found = outputs_in(out)
+        assert list(found) == names(COUNT)
+        seen.add(b"".join(found.values()))
+    assert len(seen) == 1
+
+
+def test_values_beyond_float16_become_infinite(tmp_path: Path) -> None:
+    flow = make_flow(tmp_path, count=1)
+    write_vdsp(flow.vdsp, "MINUSMEAN_DIVSTD", Mean=[0, 0, 0], Std=[1e-6, 1e-6, 1e-6])
+    assert vamp(flow.listed(tmp_path / "out")) == 0
+    with np.load(tmp_path / "out" / names(1)[0]) as found:
+        assert np.isinf(found["output_0"]).any()
+
+
+def test_lines_may_be_relative_to_the_list(flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = flow.root / "relative.txt"
+    listing.write_text("in/picture 1.npz\nin/picture 0.npz\n")
+    monkeypatch.chdir(tmp_path)
+    assert vamp(flow.words("--datalist", listing, "--path_output", tmp_path / "far")) == 0
+    monkeypatch.chdir(flow.root)
+    assert vamp(flow.words("--datalist", listing.name, "--path_output", tmp_path / "near")) == 0
+    assert outputs_in(tmp_path / "far") == outputs_in(tmp_path / "near")
+    with np.load(tmp_path / "far" / "output_000001.npz") as found:
+        np.testing.assert_allclose(found["output_0"][0], expected(flow.pictures[0]), rtol=2e-3, atol=2e-3)
+
+
+def test_the_folder_says_what_made_it(flow: Flow, tmp_path: Path) -> None:
+    vamp(flow.listed(tmp_path))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert "ONNX Runtime" in record["backend"] and record["verb"] == "vamp" and record["dtype"] == "float16"
+
+
+# --------------------------------------------------------------------------------------------------------- the figures
+
+
+def test_the_printed_block(flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vamp(flow.listed(tmp_path, "-i", 2, "-b", 2)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"Dump model info: {flow.model}"
+    for line in (
+        "[max_batch_size_]: 1",
+        "[input_count]: 1",
+        "input[0]: [3,64,64], dtype:f4",
+        "[output_count]: 2",
+        "output[0]: [1,34,16,16], dtype:f4",
+        "output[1]: [1,17,16,16], dtype:f4",
+        "*** number of instances in each device: 2 ****",
+        "  devices: [0]",
+        "  batch size: 2",
+        f"  samples: {COUNT}",
+        "  ai utilize (%): n/a",
+        "  card power (W): n/a",
+        "  temperature (°C): n/a",
+        "  die memory used (MB): n/a",
+        "  e2e latency (us):",
+        "  model latency (us):",
+    ):
+        assert line in lines, line
+    text = "\n".join(lines)
+    assert text.count("ONNX Runtime") == 2
+    assert len(re.findall(r"^    p99 latency: \d+$", text, re.M)) == 2
+    found = re.search(r"forwad time \(s\): (\S+)", text)
+    assert found is not None
+    assert float(QPS.findall(text)[0]) == pytest.approx(COUNT / float(found[1]), rel=1e-2)
+
+
+def test_a_range_of_instances_is_run_one_after_another(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vamp(flow.words("-i", "1:3", "--iterations", 5)) == 0
+    text = capsys.readouterr().out
+    assert re.findall(r"instances in each device: (\d)", text) == ["1", "2", "3"]
+    assert re.findall(r"  samples: (\d+)", text) == ["5", "5", "5"]
+    assert len(QPS.findall(text)) == 3
+
+
+def test_json_and_yaml_hold_the_same(flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("-f", tmp_path / "r.yaml", "--json", "--verbose", "--percentiles", "[50,99.9]", "-i", 2, "-p", 2)
+    assert vamp(flow.words("--iterations", 6, *words)) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert yaml.safe_load((tmp_path / "r.yaml").read_text()) == data
+    (run,) = data["runs"]
+    assert run["samples"] == 6 == sum(process["samples"] for process in run["per_process"])
+    assert len(run["per_process"]) == run["processes"] == 2
+    assert run["throughput_qps"] == pytest.approx(6 / run["forward_time_s"], rel=1e-3)
+    assert list(run["model_latency_us"]) == ["avg", "min", "max", "p50", "p99.9"]
+    assert run["model_latency_us"]["max"] <= run["e2e_latency_us"]["max"] <= 1e6 * run["forward_time_s"]
+    assert run["ai_utilize_percent"] is None and "ONNX Runtime" in data["backend"]
+
+
+def test_latencies_are_whole_microseconds() -> None:
+    seconds = np.arange(1, 101) / 1000
+    figures = latency_us(seconds, (50, 90, 100))
+    assert figures == {"avg": 50500, "min": 1000, "max": 100000, "p50": 50500, "p90": 90100, "p100": 100000}
+    assert latency_us(np.array([]), (50,)) == {}
+
+
+def test_a_run_by_time(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vamp(flow.words("-t", "0.3", "--iterations", 1, "--json", "-s", "[[3,100,50]]")) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert run["samples"] > 1 and 0.3 <= run["forward_time_s"] < 3
+
+
+def test_one_after_the_other_nothing_waits(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vamp(flow.words("--iterations", 20, "--forward_mode", 1, "--json")) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    # The sum over all samples of the time each was under way is then the time of the run.
+    assert 20 * run["e2e_latency_us"]["avg"] <= 1.01e6 * run["forward_time_s"]
+
+
+# ---------------------------------------------------------------------------------------------------- the command line
+
+
+def test_stray_words_are_a_warning(flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["vamp", *flow.listed(tmp_path), "-i", "2", "p", "2", "-b", "1", "-s", "[3,512,512]"]
+    assert cli.main(words) == 0
+    assert "ignored: p 2" in capsys.readouterr().err
+    assert list(outputs_in(tmp_path)) == names(COUNT)
+
+
+def test_options_without_meaning_are_named_once(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+    idle = ("--hwconfig", "x", "-g", "y", "--cache_input", 1, "--freqlist", "[1,2]", "--none-vaml", 1, "-d", "[0,2]")
+    assert vamp(flow.words("--iterations", 2, *idle)) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "without meaning" in line]
+    for name in ("--hwconfig", "--graph", "--cache_input", "--freqlist", "--none_vaml", "--device_id"):
+        assert name in line
+    assert vamp(flow.words("--iterations", 2)) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_config_file_takes_the_place_of_options(
+    flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "vamp.yaml"
+    settings = {
+        "model_prefix": str(flow.model),
+        "vdsp_params": str(flow.vdsp),
+        "batch-size": 2,
+        "instance": "1:2",
+        "percentiles": [50],
+        "iterations": 9,
+        "json": True,
+        "resume": False,
+    }
+    config.write_text(yaml.safe_dump(settings))
+    assert vamp(["-c", str(config), "--iterations", "4"]) == 0  # the line has the last word
+    data = json.loads(capsys.readouterr().out)
+    assert [run["instances"] for run in data["runs"]] == [1, 2]
+    assert {run["samples"] for run in data["runs"]} == {4} and {run["batch_size"] for run in data["runs"]} == {2}
+    assert list(data["runs"][0]["e2e_latency_us"]) == ["avg", "min", "max", "p50"]
+    for text, complaint in (
+        ("batch: 2\n", "option batch, expected one of"),
+        ("- 1\n", "list, expected options"),
+        ("a: [\n", "no YAML"),
+        ("json: maybe\n", "json is 'maybe', expected true or false"),
+    ):
+        config.write_text(text)
+        assert vamp(["-c", str(config)]) == 1
+        message = capsys.readouterr().err
+        assert complaint in message and message.count("\n") == 1 and str(config) in message
+    assert vamp(["-c", str(tmp_path / "none.yaml")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("-i", "0"), "expected a number of 1 or more"),
+        (("-i", "3:1"), "a range like 1:4"),
+        (("-d", "[a]"), "a list like"),
+        (("-b", "0"), "whole number of 1 or more"),
+        (("--percentiles", "[101]"), "from 0 to 100"),
+        (("-s", "[1,224,224]"), "expected one picture as [3,H,W]"),
+        (("-s", "[[3,2,2],[3,2,2]]"), "expected one picture as [3,H,W]"),
+        (("--dtype", "float32"), "expected uint8"),
+        (("-t", "-1"), "expected seconds"),
+        (("--forward_mode", "2"), "invalid choice"),
+        (("--resume",), "expected --datalist and --path_output"),
+        (("--no_such_option", "1"), "unrecognized arguments"),
+        (("--backend", "abacus"), "invalid choice"),
+    ],
+)
+def test_wrong_usage(flow: Flow, words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        vamp(flow.words(*words))
+    assert caught.value.code == 2 and complaint in capsys.readouterr().err
+
+
+def test_required_options(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        vamp(["-m", "x"])
+    assert "required: --vdsp_params" in capsys.readouterr().err
+
+
+def test_help_shows_every_option_of_the_vendors(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--help"], ["-?"]):
+        with pytest.raises(SystemExit) as caught:
+            vamp(words)
+        assert caught.value.code == 0
+        text = " ".join(capsys.readouterr().out.split())
+        for option, default in (
+            ("--model_prefix", None),
+            ("--vdsp_params", None),
+            ("--batch_size", "1"),
+            ("--force_batch_size", "0"),
+            ("--instance", "1"),
+            ("--device_id", "0"),
+            ("--config", None),
+            ("--graph", None),
+            ("--file_report", None),
+            ("--shape", None),
+            ("--dtype", "uint8"),
+            ("--iterations", "1024"),
+            ("--processes", "1"),
+            ("--verbose", "0"),
+            ("--percentiles", "[50,90,95,99]"),
+            ("--datalist", None),
+            ("--cache_input", "0"),
+            ("--cache_output", "0"),
+            ("--path_output", None),
+            ("--backend", "onnxruntime"),
+            ("--forward_time", "0"),
+            ("--forward_mode", "0"),
+            ("--provider", "CPUExecutionProvider"),
+        ):
+            shown = "" if default is None else rf"(?:(?! --).)*\(default: {re.escape(default)}\)"
+            assert re.search(rf" {option} {shown}", text), option
+        assert "example: hrnetae vamp -m" in text
+
+
+def test_numbers_of_devices_and_instances() -> None:
+    assert vamp_options.instances("1:4") == (1, 2, 3, 4) and vamp_options.instances("2") == (2,)
+    assert vamp_options.devices("0:3") == (0, 1, 2, 3) and vamp_options.devices("[0,2]") == (0, 2)
+
+
+def test_more_processes_than_instances_is_a_warning(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vamp(flow.words("--iterations", 2, "-p", 2, "--json")) == 0
+    captured = capsys.readouterr()
+    assert "--processes 2" in captured.err and json.loads(captured.out)["runs"][0]["processes"] == 1
+
+
+# ---------------------------------------------------------------------------------------------------- the vendor's own
+
+
+def put_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, help_text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    program = folder / "vamp"
+    program.write_text(
+        f'#!/bin/sh\nif [ "$1" = --help ]; then echo "{help_text}"; exit 0; fi\n'
+        f'for word in "$@"; do echo "$word" >> {folder}/words; done\nexit 7\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell script as the vendor's tool")
+def test_the_vendors_vamp_is_called_with_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_on_path(tmp_path / "bin", monkeypatch, "usage: vamp [options]  -m, --model_prefix")
+    line = ["-m", "x/mod", "--vdsp-params", "y.json", "-i", "2", "p", "2", "--hwconfig", "h.json"]
+    ours = ["--json", "--provider", "cpu", "--threads=3", "--resume"]
+    for backend, kept in (("vacc", []), ("vsx", ["--backend", "vsx"]), ("vastpipe", ["--backend", "vastpipe"])):
+        (tmp_path / "bin" / "words").unlink(missing_ok=True)
+        assert vamp([*line, *ours, "--backend", backend]) == 7
+        want = ["-m", "x/mod", "--vdsp_params", "y.json", "-i", "2", "p", "2", "--hwconfig", "h.json", *kept]
+        assert (tmp_path / "bin" / "words").read_text().split("\n")[:-1] == want
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell script as the other tool")
+def test_another_program_called_vamp_is_not_taken_for_it(
+    flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_on_path(tmp_path / "bin", monkeypatch, "USAGE: vamp [plugin]")
+    assert vamp(flow.words("--backend", "vsx")) == 1
+    assert "--backend vsx: the vendor's vamp is not on PATH" in capsys.readouterr().err
+    assert not (tmp_path / "bin" / "words").exists()
+
+
+# ----------------------------------------------------------------------------------------------------------- bad things
+
+
+def test_bad_inputs_are_listed_and_the_rest_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = make_flow(tmp_path)
+    inside = tmp_path / "in"
+    cut, kind, shape, text, gone = (inside / f"picture {n}.npz" for n in (0, 2, 3, 5, 6))
+    cut.write_bytes(cut.read_bytes()[:500])
+    write_arrays(kind, {"input_0": np.zeros((3, 8, 8), np.float32)})
+    write_arrays(shape, {"input_0": np.zeros((8, 8, 3), np.uint8)})
+    text.write_text("no npz")
+    gone.unlink()
+    for words in (("-b", 2), ("-i", 2, "-p", 2)):
+        out = tmp_path / "out"
+        assert vamp(flow.listed(out, "--json", *words)) == 1
+        captured = capsys.readouterr()
+        failed = {each["line"]: each["error"] for each in json.loads(captured.out)["failed"]}
+        assert sorted(failed) == [1, 3, 4, 6, 7]
+        assert "damaged" in failed[1] and "float32 (3, 8, 8)" in failed[3] and "uint8 (8, 8, 3)" in failed[4]
+        assert "no such file" in failed[7] and all("picture" in reason for reason in failed.values())
+        assert list(outputs_in(out)) == ["output_000001.npz", "output_000004.npz"]
+        lines = captured.err.splitlines()
+        assert len(lines) == 6 and "5 of 7 inputs failed" in lines[-1]
+
+
+def test_objects_in_an_input_are_never_unpickled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = make_flow(tmp_path, count=1)
+    np.savez(tmp_path / "in" / "picture 0.npz", input_0=np.array([{"a": 1}], dtype=object))
+    assert vamp(flow.listed(tmp_path / "out")) == 1
+    assert "an object array (1,), expected uint8 (3, H, W)" in capsys.readouterr().err
+
+
+def test_a_header_that_promises_too_much_takes_no_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = make_flow(tmp_path, count=1)
+    with zipfile.ZipFile(tmp_path / "in" / "picture 0.npz", "w") as archive, archive.open("input_0.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(
+            member, {"descr": "|u1", "fortran_order": False, "shape": (3, 1 << 20, 1 << 20)}
+        )
+        member.write(b"\0" * 100)
+    assert vamp(flow.listed(tmp_path / "out")) == 1
+    assert "in 100 bytes, expected uint8 (3, H, W) in 3298534883328" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda flow: flow.words("--provider", "abacus"), "abacus: not in this ONNX Runtime, expected one of"),
+        (lambda flow: [*flow.words(), "-m", "nowhere/mod"], "nowhere/mod: no such model"),
+        (lambda flow: [*flow.words(), "--vdsp_params", "nowhere.json"], "nowhere.json"),
+        (lambda flow: [*flow.words(), "--datalist", "nowhere.txt"], "nowhere.txt: no such file"),
+        (lambda flow: flow.listed(flow.vdsp), "vdsp.json: a file, expected a folder for the outputs"),
+        (lambda flow: flow.listed(flow.vdsp / "out"), "vdsp.json"),
+        (lambda flow: flow.words("-f", flow.vdsp / "report.yaml", "--iterations", 1), "report.yaml"),
+    ],
+)
+def test_bad_data_is_one_line(
+    flow: Flow, change: object, complaint: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert callable(change)
+    assert vamp(change(flow)) == 1
+    message = capsys.readouterr().err
+    assert complaint in message and message.count("\n") == 1
+
+
+# --------------------------------------------------------------------------------------------- interrupted, and resumed
+
+
+def test_resume_makes_what_is_missing_to_the_same_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = make_flow(tmp_path)
+    out = tmp_path / "out"
+    vamp(flow.listed(out))
+    want = outputs_in(out)
+    (out / names(COUNT)[2]).unlink()
+    (out / names(COUNT)[5]).write_bytes(want[names(COUNT)[5]][:1000])
+    kept = out / names(COUNT)[0]
+    before = kept.stat().st_mtime_ns
+    capsys.readouterr()
+    assert vamp(flow.listed(out, "--resume", "--json", "-b", 2, "-i", 2)) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["already_finished"] == COUNT - 2 and data["runs"][0]["samples"] == 2
+    assert outputs_in(out) == want and kept.stat().st_mtime_ns == before
+    assert vamp(flow.listed(out, "--resume", "--json")) == 0  # nothing left to do
+    assert json.loads(capsys.readouterr().out)["runs"][0]["samples"] == 0
+    assert outputs_in(out) == want
+    assert vamp(flow.listed(tmp_path / "new", "--resume")) == 0  # nothing there yet
+    assert outputs_in(tmp_path / "new") == want
+
+
+def test_resume_refuses_the_outputs_of_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = make_flow(tmp_path)
+    out = tmp_path / "out"
+    vamp(flow.listed(out))
+    before = outputs_in(out)
+    other_model = write_network(tmp_path / "other.onnx", seed=5)
+    other_vdsp = write_vdsp(tmp_path / "other.json", "DIV255")
+    other_list = tmp_path / "other.txt"
+    other_list.write_text("".join(reversed(flow.datalist.read_text().splitlines(keepends=True))))
+    for words, what in (
+        (("-m", other_model), "model"),
+        (("--vdsp_params", other_vdsp), "vdsp_params"),
+        (("--datalist", other_list), "inputs"),
+    ):
+        capsys.readouterr()
+        assert vamp(flow.listed(out, "--resume", *words)) == 1
+        message = capsys.readouterr().err
+        assert f"the outputs there are of another run, {what} " in message and message.count("\n") == 1
+        assert outputs_in(out) == before
+    (out / "run.json").unlink()
+    assert vamp(flow.listed(out, "--resume")) == 1
+    assert "outputs without run.json" in capsys.readouterr().err
+
+
+def test_a_new_run_leaves_no_outputs_of_the_old_one(tmp_path: Path) -> None:
+    flow = make_flow(tmp_path)
+    out = tmp_path / "out"
+    vamp(flow.listed(out))
+    (tmp_path / "in" / "picture 3.npz").unlink()
+    (out / "notes.txt").write_text("mine")
+    assert vamp(flow.listed(out)) == 1
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["notes.txt", "run.json", *(name for name in names(COUNT) if name != "output_000003.npz")]
+    )
+
+
+def start(words: Sequence[str]) -> subprocess.Popen[str]:
+    # In a session of its own: a signal to it is one to all its processes, as ctrl-c is in a terminal.
+    command = [sys.executable, "-m", "hrnetae.tools.cli", "vamp", *words]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def wait_for_outputs(folder: Path, count: int) -> None:
+    until = time.monotonic() + 60
+    while len(outputs_in(folder)) < count:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("how", "to_all", "load"),
+    [
+        (signal.SIGINT, True, ("-i", 1)),
+        (signal.SIGINT, True, ("-i", 2, "-p", 2)),
+        (signal.SIGINT, False, ("-i", 2, "-p", 2)),
+        (signal.SIGKILL, True, ("-i", 2)),
+        (signal.SIGKILL, False, ("-i", 2, "-p", 2)),
+    ],
+)
+def test_interrupted_nothing_is_half_written(
+    tmp_path: Path, how: signal.Signals, to_all: bool, load: tuple[object, ...]
+) -> None:
+    flow = make_flow(tmp_path, count=150, side=128, work=3)
+    out = tmp_path / "out"
+    process = start(flow.listed(out, *load))
+    wait_for_outputs(out, 5)
+    begin = time.monotonic()
+    (os.killpg if to_all else os.kill)(process.pid, how)
+    _, message = process.communicate(timeout=30)  # the pipe ends with the last process that holds it
+    seconds = time.monotonic() - begin
+    if how == signal.SIGINT:
+        assert process.returncode == 130 and message == "hrnetae vamp: interrupted\n"
+        assert not list(out.glob(".*.tmp"))
+    assert seconds < 6
+    found = outputs_in(out)
+    assert 5 <= len(found) < 150
+    for name in found:
+        with np.load(out / name) as arrays:
+            line = int(name[7:13])
+            np.testing.assert_allclose(arrays["output_0"][0], expected(flow.pictures[line]), rtol=2e-3, atol=2e-3)
+    if how == signal.SIGKILL and not to_all:
+        assert vamp(flow.listed(out, "--resume", "-b", 4)) == 0
+        assert vamp(flow.listed(tmp_path / "whole", "-b", 4)) == 0
+        assert outputs_in(out) == outputs_in(tmp_path / "whole")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks its processes up in /proc")
+def test_a_process_that_was_killed_ends_the_run(tmp_path: Path) -> None:
+    flow = make_flow(tmp_path, count=300, side=128, work=2)
+    process = start(flow.listed(tmp_path / "out", "-i", 2, "-p", 2))
+    wait_for_outputs(tmp_path / "out", 3)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(workers) == 2
+    os.kill(int(workers[0]), signal.SIGKILL)
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert message == "hrnetae vamp: a process of the run ended too early (exit code -9)\n"

@@ -199,6 +199,14 @@ def test_a_config_before_the_checkpoint_is_passed_over(files: Path, tmp_path: Pa
     check(path, HRNET, noise(1, 3, 64, 64))
 
 
+def test_a_name_with_udp_is_answered_with_a_note(files: Path, tmp_path: Path, run: Run) -> None:
+    """UDP changes the decoding and nothing in the file."""
+    named = tmp_path / "higher_UDP.pth"
+    named.write_bytes((files / "hrnet.pth").read_bytes())
+    code, _, err = run(named, "--shape", 1, 3, 64, 64, "--output-file", tmp_path / "a.onnx")
+    assert code == 0 and "higher_UDP.pth" in err and "--use_udp" in err and len(err.splitlines()) == 1
+
+
 def test_json_tells_everything(files: Path, tmp_path: Path, run: Run) -> None:
     path = tmp_path / "a.onnx"
     code, out, _ = run(files / "hrnet.pth", "--shape", 1, 3, 64, 64, "--json", "--output-file", path)
@@ -250,18 +258,23 @@ def test_published_sizes() -> None:
 
     28.54 M and 40.8 G for HRNet-w32 at 512 x 512; HigherHRNet's parameters: 28.6 M and 63.8 M (table 1 of its paper);
     its multiply-adds by hand from HRNet's: the transposed convolution (16 weights for each pair of channels at each
-    input value), eight 3 x 3 convolutions and a 1 x 1 one on maps of twice the size.
+    input value), eight 3 x 3 convolutions and a 1 x 1 one on maps of twice the size. The paper has 47.9 G, and 154.3 G
+    for w48 at 640 x 640: it takes the transposed convolution at each output value, four times as many.
     """
     with torch.device("meta"):
         networks = {name: PoseNetwork(architecture_of(name)) for name in ("w32", "higher_w32", "higher_w48")}
         products = {name: count_multiply_adds(networks[name], (1, 3, 512, 512)) for name in ("w32", "higher_w32")}
+        large = count_multiply_adds(networks["higher_w48"], (1, 3, 640, 640))
     millions = {name: count_parameters(network) / 1e6 for name, network in networks.items()}
     assert round(millions["w32"], 2) == 28.54
     assert round(millions["higher_w32"], 1) == 28.6
     assert round(millions["higher_w48"], 1) == 63.8
     assert round(products["w32"] / 1e9, 1) == 40.8
-    finer = (32 + 34) * 32 * 16 * 128**2 + (8 * 9 * 32 * 32 + 17 * 32) * 256**2
+    transposed = (32 + 34) * 32 * 16
+    finer = transposed * 128**2 + (8 * 9 * 32 * 32 + 17 * 32) * 256**2
     assert products["higher_w32"] - products["w32"] == finer
+    assert round((products["higher_w32"] + transposed * (256**2 - 128**2)) / 1e9, 1) == 47.9
+    assert round((large + (48 + 34) * 48 * 16 * (320**2 - 160**2)) / 1e9, 1) == 154.3
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong

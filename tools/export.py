@@ -105,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
+    if checkpoint is not None and "udp" in checkpoint.name.lower():
+        complain(PROG, f"note: {checkpoint.name} sounds UDP-trained; the weights do not tell: decode with --use_udp")
     print(json.dumps(export.to_dict()) if args.json else _as_text(export))
     return 0
 

@@ -131,9 +131,10 @@ def _drop_identities(model: onnx.ModelProto) -> None:
         if node.op_type != "Identity" or node.input[0] not in weights:
             kept.append(node)
             continue
-        copy = model.graph.initializer.add()
-        copy.CopyFrom(weights[node.input[0]])
-        copy.name = node.output[0]
+        own = model.graph.initializer.add()
+        own.CopyFrom(weights[node.input[0]])
+        own.name = node.output[0]
+        weights[own.name] = own
     del model.graph.node[:]
     model.graph.node.extend(kept)
     used = {name for node in kept for name in node.input}

@@ -23,8 +23,10 @@ from hrnetae.runtime.sessions import (
     Tensor,
     describe_backend,
     find_provider,
+    has_devices,
     installed_providers,
     open_session,
+    provider_options,
     threads_per_session,
 )
 
@@ -98,6 +100,12 @@ def test_providers_go_by_short_names() -> None:
     assert find_provider("cpu") == find_provider("CPUExecutionProvider") == find_provider("CpuExecutionProvider") == CPU
     assert CPU in installed_providers()
     assert "ONNX Runtime" in describe_backend(CPU) and CPU in describe_backend(CPU)
+
+
+def test_only_accelerators_have_numbers() -> None:
+    assert provider_options("CUDAExecutionProvider", 2) == {"device_id": "2"}
+    assert provider_options("CUDAExecutionProvider", None) == provider_options(CPU, 2) == {}
+    assert has_devices("TensorrtExecutionProvider") and not has_devices(CPU)
 
 
 def test_an_unknown_provider_is_answered_with_those_that_are_there(tmp_path: Path) -> None:

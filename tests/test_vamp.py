@@ -238,13 +238,20 @@ def test_stray_words_are_a_warning(flow: Flow, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_options_without_meaning_are_named_once(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
-    idle = ("--hwconfig", "x", "-g", "y", "--cache_input", 1, "--freqlist", "[1,2]", "--none-vaml", 1, "-d", "[0,2]")
+    idle = ("--hwconfig", "x", "-g", "y", "--cache_input", 1, "--freqlist", "[1,2]", "--none-vaml", 1)
     assert vamp(flow.words("--iterations", 2, *idle)) == 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "without meaning" in line]
-    for name in ("--hwconfig", "--graph", "--cache_input", "--freqlist", "--none_vaml", "--device_id"):
+    for name in ("--hwconfig", "--graph", "--cache_input", "--freqlist", "--none_vaml"):
         assert name in line
     assert vamp(flow.words("--iterations", 2)) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_processor_is_one_device(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vamp(flow.words("--iterations", 2, "-d", "0:3", "--json")) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "hrnetae vamp: warning: --device_id ignored: CPUExecutionProvider has one device\n"
+    assert json.loads(captured.out)["runs"][0]["devices"] == [0]
 
 
 def test_a_config_file_takes_the_place_of_options(
@@ -416,6 +423,18 @@ def test_bad_inputs_are_listed_and_the_rest_is_made(tmp_path: Path, capsys: pyte
         assert list(outputs_in(out)) == ["output_000001.npz", "output_000004.npz"]
         lines = captured.err.splitlines()
         assert len(lines) == 6 and "5 of 7 inputs failed" in lines[-1]
+
+
+def test_inputs_of_other_makers(tmp_path: Path) -> None:
+    flow = make_flow(tmp_path, count=4)
+    paths = [tmp_path / "in" / f"picture {number}.npz" for number in range(4)]
+    np.savez_compressed(paths[0], any_key=flow.pictures[0])
+    np.savez(paths[1], input_0=flow.pictures[1][np.newaxis], other=np.zeros(3))
+    np.savez(paths[2], input_0=np.asfortranarray(flow.pictures[2]))
+    assert vamp(flow.listed(tmp_path / "out")) == 0
+    for line, picture in enumerate(flow.pictures):
+        with np.load(tmp_path / "out" / f"output_{line:06d}.npz") as found:
+            np.testing.assert_allclose(found["output_0"][0], expected(picture), rtol=2e-3, atol=2e-3)
 
 
 def test_objects_in_an_input_are_never_unpickled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _Printer(stream, silent=args.json),
                 None if bar is None else lambda done: bar(done, len(stream.todo)),
             )
+    except BrokenPipeError:  # of our own output; cli.py knows what to do
+        raise
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1

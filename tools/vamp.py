@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for warning in vamp.warnings:
             complain(PROG, f"warning: {warning}")
         return _report(vamp, _run_all(vamp, args), args)
+    except BrokenPipeError:  # of our own output; cli.py knows what to do
+        raise
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1

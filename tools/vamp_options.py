@@ -198,8 +198,6 @@ def remarks(args: argparse.Namespace, strays: Sequence[str]) -> list[str]:
     if strays:
         lines.append(f"words that belong to no option, ignored: {' '.join(strays)}")
     idle = [f"--{name}" for name, _, _, default, _ in _NO_MEANING if getattr(args, name) != default]
-    if args.device_id != (0,) and args.provider.lower().startswith("cpu"):
-        idle.append("--device_id")
     if idle:
         lines.append(f"without meaning for ONNX Runtime here, ignored: {', '.join(idle)}")
     if args.datalist is None and args.path_output is not None:

@@ -38,7 +38,7 @@ def run_lines(vamp: Vamp, run: VampRun, wanted: Sequence[float], verbose: bool) 
     lines = [
         f"*** number of instances in each device: {run.instances} ****",
         f"  backend: {vamp.backend}",
-        f"  devices: {list(vamp.job.devices)}",
+        f"  devices: {list(vamp.devices)}",
         f"  number of processes: {run.processes}",
         f"  threads per instance: {run.threads}",
         f"  batch size: {vamp.job.batch_size}",
@@ -79,7 +79,8 @@ def as_data(vamp: Vamp, runs: Sequence[VampRun], wanted: Sequence[float], verbos
         "path_output": None if vamp.job.path_output is None else str(vamp.job.path_output),
         "already_finished": vamp.finished,
         "failed": [
-            {"line": sample + 1, "input": vamp.input_name(sample), "error": reason} for sample, reason in runs[-1].failed
+            {"line": sample + 1, "input": vamp.input_name(sample), "error": reason}
+            for sample, reason in runs[-1].failed
         ],
     }
 
@@ -103,7 +104,7 @@ def _latency_lines(title: str, seconds: NDArray[np.float64], wanted: Sequence[fl
 def _run_data(vamp: Vamp, run: VampRun, wanted: Sequence[float], verbose: bool) -> dict[str, Any]:
     data: dict[str, Any] = {
         "instances": run.instances,
-        "devices": list(vamp.job.devices),
+        "devices": list(vamp.devices),
         "processes": run.processes,
         "threads_per_instance": run.threads,
         "batch_size": vamp.job.batch_size,

@@ -84,9 +84,7 @@ class Session:
         """DataError unless every output is a stack of maps (N, C, H, W), which is what the files of outputs hold."""
         for output in self.outputs:
             if len(output.shape) != 4:
-                raise DataError(
-                    f"{self.onnx}: output {output.name} is no stack of maps (N, C, H, W)"
-                )
+                raise DataError(f"{self.onnx}: output {output.name} is no stack of maps (N, C, H, W)")
 
     def __call__(self, pictures: NDArray[np.floating[Any]]) -> tuple[NDArray[Any], ...]:
         """The outputs of pictures (N, C, H, W), preprocessed; each output (N, ...), in the model's own dtype.
@@ -164,6 +162,16 @@ def threads_per_session(sessions: int) -> int:
     return max(1, available_processors() // max(1, sessions))
 
 
+def has_devices(provider: str) -> bool:
+    """Whether a provider, by its full name, drives one of several devices."""
+    return provider.removesuffix(_ENDING) in _NUMBERED_DEVICES
+
+
+def provider_options(provider: str, device: int | None) -> Mapping[str, str]:
+    """What a provider is told about the device that it is to use."""
+    return {"device_id": str(device)} if device is not None and has_devices(provider) else {}
+
+
 def describe_backend(provider: str) -> str:
     """What made the outputs, for reports: ``ONNX Runtime 1.20.1, CPUExecutionProvider``."""
     import onnxruntime
@@ -185,7 +193,7 @@ def _open(onnx: Path, provider: str, settings: SessionSettings) -> Any:
     options.log_severity_level = 3  # errors; they are raised, too
     # The CPU takes what the provider cannot do.
     providers = [CPU] if provider == CPU else [provider, CPU]
-    configuration = [_provider_options(name, settings.device) for name in providers]
+    configuration = [provider_options(name, settings.device) for name in providers]
     if not onnx.is_file():
         raise DataError(f"{onnx}: no such file, expected a model (ONNX)")
     try:
@@ -196,12 +204,6 @@ def _open(onnx: Path, provider: str, settings: SessionSettings) -> Any:
         # It falls back silently, and the figures would be those of another device.
         raise DataError(f"--provider {provider}: installed, but it does not start here; expected its device and driver")
     return session
-
-
-def _provider_options(provider: str, device: int | None) -> Mapping[str, str]:
-    if device is None or provider.removesuffix(_ENDING) not in _NUMBERED_DEVICES:
-        return {}
-    return {"device_id": str(device)}
 
 
 def _run_options() -> Any:

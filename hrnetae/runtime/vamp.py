@@ -30,7 +30,14 @@ from hrnetae.files.vdsp import VdspParams, read_vdsp_params
 from hrnetae.runtime.outputs import is_finished, write_maps
 from hrnetae.runtime.preprocessing import Preprocessor
 from hrnetae.runtime.processes import RunReport, Work, run
-from hrnetae.runtime.sessions import CPU, SessionSettings, describe_backend, open_session, threads_per_session
+from hrnetae.runtime.sessions import (
+    CPU,
+    SessionSettings,
+    describe_backend,
+    has_devices,
+    open_session,
+    threads_per_session,
+)
 
 _SEED = 0
 
@@ -119,8 +126,9 @@ class VampRun:
 class Vamp:
     """A job whose model and files are there and fit together.
 
-    network: the model, opened for its names and shapes. inputs: the datalist's lines, () without one. todo: numbers of
-    the samples that are to be made; finished: how many there are already. warnings: one line each.
+    network: the model, opened for its names and shapes. devices: those that are used; a processor is one. inputs: the
+    datalist's lines, () without one. todo: numbers of the samples that are to be made; finished: how many there are
+    already. warnings: one line each.
     Errors of the constructor: DataError, OSError; nothing is written by it.
     """
 
@@ -130,6 +138,10 @@ class Vamp:
         self.backend = describe_backend(self.network.provider)
         params = read_vdsp_params(job.vdsp_params)
         self.warnings = Preprocessor(params, self.network.input_size).warnings
+        self.devices = job.devices
+        if job.devices != (0,) and not has_devices(self.network.provider):
+            self.devices = (0,)
+            self.warnings += (f"--device_id ignored: {self.network.provider} has one device",)
         self._params = params
         listed = None if job.datalist is None else read_datalist(job.datalist)
         self.inputs = () if listed is None else listed.lines
@@ -143,9 +155,9 @@ class Vamp:
         job = self.job
         if job.path_output is not None:
             self._claim(job.path_output)
-        sessions = instances * len(job.devices)
+        sessions = instances * len(self.devices)
         threads = job.threads or threads_per_session(sessions)
-        settings = [SessionSettings(job.provider, threads, device) for device in job.devices for _ in range(instances)]
+        settings = [SessionSettings(job.provider, threads, device) for device in self.devices for _ in range(instances)]
         processes = min(job.processes, sessions)
         work = Work(
             onnx=self.network.onnx,

@@ -72,7 +72,7 @@ RANGE_255 = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 def read(folder: Path, content: object) -> VdspParams:
     path = folder / "vdsp.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return read_vdsp_params(path)
 
 
@@ -251,6 +251,10 @@ def test_what_is_refused(tmp_path: Path, content: object, parts: list[str]) -> N
     assert "\n" not in str(error.value)
     for part in [str(tmp_path / "vdsp.json"), *parts]:
         assert part in str(error.value)
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeff" + PAGE).norm_type == "DIV1275_MINUSONE"
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:

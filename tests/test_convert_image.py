@@ -283,9 +283,9 @@ def test_stopped_in_mid_run(tmp_path: Path, stop: signal.Signals) -> None:
     """No half file under a final name, no list; and --resume ends with the bytes of a run that nobody stopped."""
     (tmp_path / "in").mkdir()
     for number in range(60):
-        Image.fromarray(noise(400, 300, number)).save(tmp_path / "in" / f"{number:03d}.bmp")
+        Image.fromarray(noise(640, 480, number)).save(tmp_path / "in" / f"{number:03d}.bmp")
     command = [sys.executable, "-m", "hrnetae.tools.cli", "convert-image", "--image_dir", str(tmp_path / "in")]
-    command += ["--save_dir", str(tmp_path / "out"), "--datalist", str(tmp_path / "list.txt"), "--workers", "2"]
+    command += ["--save_dir", str(tmp_path / "out"), "--datalist", str(tmp_path / "list.txt"), "--workers", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while process.poll() is None and len(list((tmp_path / "out").glob("0*.npz"))) < 4:
         time.sleep(0.001)
@@ -297,7 +297,7 @@ def test_stopped_in_mid_run(tmp_path: Path, stop: signal.Signals) -> None:
         assert process.returncode == (130 if stop == signal.SIGINT else -stop)
         assert stop == signal.SIGKILL or errors == "hrnetae convert-image: interrupted\n"
     for path in made:
-        assert read_input(path).shape == (3, 300, 400)
+        assert read_input(path).shape == (3, 480, 640)
     assert subprocess.run([*command, "--resume"], check=False, capture_output=True).returncode == 0
     resumed = contents(tmp_path / "out")
     resumed = {name: data for name, data in resumed.items() if not name.startswith(".")}

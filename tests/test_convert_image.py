@@ -267,6 +267,15 @@ def test_resume_keeps_what_is_whole(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert kept == name.startswith("c d")
 
 
+def test_without_resume_everything_is_made_anew(tmp_path: Path) -> None:
+    pictures(tmp_path / "in")
+    assert run(tmp_path) == 0
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out" / "b.npz").write_bytes(whole["b_flip.npz"])
+    assert run(tmp_path) == 0
+    assert contents(tmp_path / "out") == whole
+
+
 def test_resume_sees_that_a_picture_has_changed(tmp_path: Path) -> None:
     pictures(tmp_path / "in")
     assert run(tmp_path) == 0

@@ -224,6 +224,7 @@ def test_json_tells_everything(files: Path, tmp_path: Path, run: Run) -> None:
         "model": str(path),
         "verified": False,
         "largest_difference": None,
+        "largest_value": None,
     }
 
 

@@ -6,7 +6,7 @@ import copy
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,9 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from hrnetae.files.errors import DataError
 from hrnetae.networks.hrnet import PoseNetwork
 
-if TYPE_CHECKING:
-    import onnx
-
+Model = Any  # an onnx.ModelProto: onnx is imported by those who use it
 OPSET = 17  # what ONNX Runtime's quantisation and float16 conversion handle best; per-channel int8 needs 13 or more
 OPSETS = range(11, 21)  # that torch's tracing exporter writes; 11 is the one the vendor's older compilers read
 STRIDE = 32  # the coarsest branch sees the picture at 1/32
@@ -28,11 +26,16 @@ TOLERANCE = 1e-4
 class Comparison:
     """How far ONNX Runtime's outputs are from torch's, over all of them.
 
-    difference: the largest absolute difference. scale: the largest absolute value, at least 1.
+    difference: the largest absolute difference. largest: the largest absolute value.
     """
 
     difference: float
-    scale: float
+    largest: float
+
+    @property
+    def scale(self) -> float:
+        """What the difference is measured by: the largest value, at least 1."""
+        return max(1.0, self.largest)
 
     @property
     def same(self) -> bool:
@@ -66,7 +69,7 @@ def to_onnx(
     input_name: str = "input.1",
     opset: int = OPSET,
     dynamic_batch: bool = False,
-) -> onnx.ModelProto:
+) -> Model:
     """The network in eval mode as a checked ONNX model.
 
     Input ``input_name``: float32 of ``shape`` (N, 3, H, W). Outputs ``output_0``, and for HigherHRNet ``output_1``:
@@ -123,7 +126,7 @@ def _trace(
     return stream.getvalue()
 
 
-def _drop_identities(model: onnx.ModelProto) -> None:
+def _drop_identities(model: Model) -> None:
     """Give weights their own names again: equal ones are traced as one and Identity nodes, which quantisers stop at."""
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     kept = []
@@ -143,7 +146,7 @@ def _drop_identities(model: onnx.ModelProto) -> None:
     model.graph.initializer.extend(tensors)
 
 
-def _sign(model: onnx.ModelProto, network: PoseNetwork) -> None:
+def _sign(model: Model, network: PoseNetwork) -> None:
     """Say in the model's metadata which network it is."""
     architecture = network.architecture
     facts = {"network": architecture.name, "joints": architecture.joints, "tags": architecture.tags}
@@ -151,7 +154,7 @@ def _sign(model: onnx.ModelProto, network: PoseNetwork) -> None:
         model.metadata_props.add(key=key, value=str(value))
 
 
-def compare(network: PoseNetwork, model: onnx.ModelProto, shape: tuple[int, int, int, int]) -> Comparison:
+def compare(network: PoseNetwork, model: Model, shape: tuple[int, int, int, int]) -> Comparison:
     """Run torch and ONNX Runtime on the same noise (normal, seed 0) of ``shape`` (N, 3, H, W) and compare the outputs.
 
     Errors: DataError where ONNX Runtime does not take the model or the outputs differ in number or shape.
@@ -169,4 +172,10 @@ def compare(network: PoseNetwork, model: onnx.ModelProto, shape: tuple[int, int,
         raise DataError(f"ONNX Runtime gives outputs of shapes {shapes[1]}, expected {shapes[0]} as torch")
     with np.errstate(invalid="ignore"):  # infinite outputs make the difference NaN, which is never the same
         differences = [np.abs(a - b).max() for a, b in zip(expected, found, strict=True)]
-    return Comparison(float(np.max(differences)), max(1.0, *(float(np.abs(array).max()) for array in expected)))
+    return Comparison(float(np.max(differences)), float(np.max([np.abs(array).max() for array in expected])))
+
+
+def output_shapes(model: Model) -> tuple[tuple[int | str, ...], ...]:
+    """The shape of each output; a name stands for a number that is left open."""
+    axes = [output.type.tensor_type.shape.dim for output in model.graph.output]
+    return tuple(tuple(axis.dim_param or axis.dim_value for axis in shape) for shape in axes)

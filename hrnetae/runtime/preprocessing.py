@@ -68,9 +68,8 @@ class Preprocessor:
         if params.kind == LETTERBOX:
             return self._letterbox(image_size)
         if params.kind == RESIZE_CROP:
-            return self._cropped(
-                image_size, (params.resize_size[0] or self.input_size[0], params.resize_size[1] or self.input_size[1])
-            )
+            width, height = params.resize_size
+            return self._cropped(image_size, (width or self.input_size[0], height or self.input_size[1]))
         if params.kind == SHORT_EDGE_CROP:
             return self._cropped(image_size, scaled(image_size, (params.short_edge or 0) / min(image_size)))
         return Letterbox(image_size, self.input_size, self.input_size, 0, 0)
@@ -80,12 +79,12 @@ class Preprocessor:
         edges, resize = self.params.edges, self.params.resize_size
         if edges is None and resize == (None, None):
             return Letterbox.fit(image_size, self.input_size)
-        left, right, top, bottom = edges or (None,) * 4
-        width = resize[0] or self.input_size[0] - (left or 0) - (right or 0)
-        height = resize[1] or self.input_size[1] - (top or 0) - (bottom or 0)
+        left, right, top, bottom = edges or (0, 0, 0, 0)
+        width = resize[0] or self.input_size[0] - left - right
+        height = resize[1] or self.input_size[1] - top - bottom
         if edges is None:
             left, top = (self.input_size[0] - width) // 2, (self.input_size[1] - height) // 2
-        return Letterbox(image_size, self.input_size, (width, height), left or 0, top or 0)
+        return Letterbox(image_size, self.input_size, (width, height), left, top)
 
     def _cropped(self, image_size: Size, resized: Size) -> Letterbox:
         room = resized[0] - self.input_size[0], resized[1] - self.input_size[1]

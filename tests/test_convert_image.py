@@ -148,6 +148,28 @@ def test_bad_pictures_are_left_out_and_named(tmp_path: Path, capsys: pytest.Capt
     assert len(contents(tmp_path / "out")) == 8
 
 
+def test_opencv_does_not_speak_up(tmp_path: Path) -> None:
+    """It logs what it cannot decode, past Python's stderr; only our line is wanted."""
+    (tmp_path / "in").mkdir()
+    for suffix in ("bmp", "tif"):
+        path = tmp_path / "in" / f"{suffix}.{suffix}"
+        Image.fromarray(noise(60, 50)).save(path)
+        path.write_bytes(path.read_bytes()[:4000])
+    options = ["--image_dir", "in", "--save_dir", "out", "--datalist", "list.txt"]
+    done = subprocess.run(
+        [sys.executable, "-m", "hrnetae.tools.cli", "convert-image", *options],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert [line.partition(": ")[2].partition(":")[0] for line in done.stderr.splitlines()] == [
+        "in/bmp.bmp",
+        "in/tif.tif",
+    ]
+
+
 def test_nothing_but_bad_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "bad.jpg").write_bytes(b"no picture")

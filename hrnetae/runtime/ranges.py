@@ -42,7 +42,7 @@ def _percentile(histogram: Histogram) -> Range:
 
 def _cut(histogram: Histogram, share: float) -> Range:
     """Outer edges of the bins at which half of the share outside, or less, lies beyond on either side."""
-    beyond = (1 - share) / 2 * histogram.count
+    beyond = int((1 - share) / 2 * histogram.count + 1e-6)  # 1 - 0.99 is a little less than 0.01
     up = np.cumsum(histogram.counts())
     edges = histogram.edges()
     low = int(np.searchsorted(up, beyond, side="right"))

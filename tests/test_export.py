@@ -192,10 +192,11 @@ def test_operator_sets_give_the_same_numbers(opset: int, files: Path, tmp_path: 
 
 
 def test_a_config_before_the_checkpoint_is_passed_over(files: Path, tmp_path: Path, run: Run) -> None:
+    """As pytorch2onnx.py is called; options may stand in between."""
     config = tmp_path / "config.py"
     config.write_text("raise SystemExit('read')\n")
     path = tmp_path / "a.onnx"
-    assert run(config, files / "hrnet.pth", "--shape", 1, 3, 64, 64, "--output-file", path)[0] == 0
+    assert run(config, "--output-file", path, files / "hrnet.pth", "--shape", 1, 3, 64, 64)[0] == 0
     check(path, HRNET, noise(1, 3, 64, 64))
 
 

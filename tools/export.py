@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Export. Returns 0, or 1 for bad data (one line on stderr); a usage error exits with 2."""
     parser = build_parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # options may stand between a config and the checkpoint
     checkpoint = _checkpoint(parser, args)
     try:
         facts = _export(args, checkpoint)

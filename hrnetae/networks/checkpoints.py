@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -34,6 +35,9 @@ _LEGACY_NAMES = (
     "numpy.dtype",
     "numpy.ndarray",
 )
+_MAGIC = (b"PK", b"\x80\x02\x8a\nl\xfc\x9c")  # what torch.save begins a file with: zip; before 1.6
+_TORCHSCRIPT = "constants.pkl"  # a member that only such archives have
+_WORDS = 100  # characters of torch's reasons in a message
 _TRUSTED = (
     "where you trust it, load it with the code that wrote it and save torch.save(model.state_dict(), 'weights.pth')"
 )
@@ -100,34 +104,41 @@ def _load(path: str | os.PathLike[str], stream: BinaryIO) -> Any:
     foreign = _foreign_names(path, stream)
     stream.seek(0)
     try:
-        with safe_globals([(_StandIn, name) for name in foreign]):
+        with safe_globals([(_StandIn, name) for name in foreign]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old formats; what cannot be read is an error anyway
             return torch.load(stream, map_location="cpu", weights_only=True)
     # A damaged or hand-made pickle can raise anything, and none of it is worth more than one line.
     except Exception as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        if found:
-            raise _unsafe(path, [found[1]]) from None
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         stream.seek(0)
-        raise DataError(
-            f"{path}: begins with {stream.read(8)!r} and cannot be read as weights ({reason[-1][:160]}), "
-            "expected a file that torch.save wrote"
-        ) from None
+        raise _unreadable(path, stream.read(8), str(error)) from None
+
+
+def _unreadable(path: str | os.PathLike[str], head: bytes, reason: str) -> DataError:
+    """What to say of a file that torch does not read. head: its first 8 bytes; reason: torch's own, many words."""
+    name = re.search(r"GLOBAL (\S+)", reason)
+    if name:
+        return _unsafe(path, [name[1]])
+    if not head.startswith(_MAGIC):
+        return DataError(f"{path}: begins with {head!r}, expected a file that torch.save wrote")
+    refused = re.search(r"WeightsUnpickler error:\s*(\S.*)", reason)
+    if refused:
+        return DataError(f"{path}: more than weights, or damaged ({refused[1][:_WORDS]}); {_TRUSTED}")
+    return DataError(f"{path}: cut short or damaged, expected a whole checkpoint")
 
 
 def _foreign_names(path: str | os.PathLike[str], stream: BinaryIO) -> list[str]:
     """What the file refers to outside of torch, harmless as it is. Errors: DataError where it is not."""
     if not zipfile.is_zipfile(stream):
         return list(_LEGACY_NAMES)
-    with zipfile.ZipFile(stream) as archive:
-        inner = {name.rpartition("/")[2] for name in archive.namelist()}
-    if "constants.pkl" in inner:
-        raise DataError(f"{path}: a TorchScript archive, expected a checkpoint with the weights alone")
-    stream.seek(0)
     try:
-        names = sorted(get_unsafe_globals_in_checkpoint(stream))
+        with zipfile.ZipFile(stream) as archive:
+            members = {name.rpartition("/")[2] for name in archive.namelist()}
+        stream.seek(0)
+        names = [] if _TORCHSCRIPT in members else sorted(get_unsafe_globals_in_checkpoint(stream))
     except Exception:  # as above; reading it will say what is wrong
         return []
+    if _TORCHSCRIPT in members:
+        raise DataError(f"{path}: a TorchScript archive, expected a checkpoint with the weights alone")
     unsafe = [name for name in names if name not in _HARMLESS_NAMES and name.split(".")[0] not in _HARMLESS_PACKAGES]
     if unsafe:
         raise _unsafe(path, unsafe)

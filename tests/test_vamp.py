@@ -114,7 +114,7 @@ def test_bytes_do_not_depend_on_how_it_is_run(tmp_path: Path, batch: int | str) 
         ("-b", 22, "--threads", 3),
         ("-i", 2, "-b", 2, "--threads", 1),
         ("--forward_mode", 1, "-b", 2),
-        ("-i", 3, "-p", 2, "-b", 2),
+        *([("-i", 3, "-p", 2, "-b", 2)] if batch == 1 else []),
     )
     for number, way in enumerate(ways):
         out = tmp_path / f"out{number}"
@@ -412,7 +412,7 @@ def test_bad_inputs_are_listed_and_the_rest_is_made(tmp_path: Path, capsys: pyte
     write_arrays(shape, {"input_0": np.zeros((8, 8, 3), np.uint8)})
     text.write_text("no npz")
     gone.unlink()
-    for words in (("-b", 2), ("-i", 2, "-p", 2)):
+    for words in (("-b", 2), ("-i", 2, "-p", 2)):  # processes hand their failures on
         out = tmp_path / "out"
         assert vamp(flow.listed(out, "--json", *words)) == 1
         captured = capsys.readouterr()
@@ -555,10 +555,10 @@ def wait_for_outputs(folder: Path, count: int) -> None:
 @pytest.mark.parametrize(
     ("how", "to_all", "load"),
     [
-        (signal.SIGINT, True, ("-i", 1)),
+        pytest.param(signal.SIGINT, True, ("-i", 1), marks=pytest.mark.slow),
         (signal.SIGINT, True, ("-i", 2, "-p", 2)),
-        (signal.SIGINT, False, ("-i", 2, "-p", 2)),
-        (signal.SIGKILL, True, ("-i", 2)),
+        pytest.param(signal.SIGINT, False, ("-i", 2, "-p", 2), marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, True, ("-i", 2), marks=pytest.mark.slow),
         (signal.SIGKILL, False, ("-i", 2, "-p", 2)),
     ],
 )

@@ -183,7 +183,8 @@ class Pipeline:
             except (DataError, OSError) as error:
                 self._measured.failed.append((sample, " ".join(str(error).split())))
                 self._progress.add(1)
-        return _Batch(good, [np.stack(pictures)] if good else [], started)
+        arrays = [pictures[0][np.newaxis] if len(good) == 1 else np.stack(pictures)] if good else []
+        return _Batch(good, arrays, started)
 
     def _run(self, session: Session, batch: _Batch) -> _Batch:
         begin = time.perf_counter()

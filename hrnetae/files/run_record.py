@@ -66,7 +66,8 @@ def check_record(folder: Path, record: RunRecord) -> None:
         was, will_be = found.get(field.name), getattr(record, field.name)
         if was != will_be:
             raise DataError(
-                f"{path}: the outputs there are of another run, {field.name} {_short(was)}, expected {_short(will_be)}"
+                f"{path}: the outputs there are of another run, {field.name} {_short(was)}, expected {_short(will_be)} "
+                "(without --resume all are made anew)"
             )
 
 

@@ -176,9 +176,8 @@ class _Crew:
         messages: dict[Connection, Any] = {}
         while len(messages) < len(self._lines):
             waiting = [line for line in self._lines if line not in messages]
-            for line in wait(waiting, _GLANCE):
-                assert isinstance(line, Connection)
-                messages[line] = self._receive(line)
+            ready = wait(waiting, _GLANCE)
+            messages |= {line: self._receive(line) for line in waiting if line in ready}
             progress(self._done.value)
         return [messages[line] for line in self._lines]
 

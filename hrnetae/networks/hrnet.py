@@ -23,9 +23,10 @@ class Architecture:
     stem: channels of the first two convolutions and inside layer1 (64 in the published ones).
     joints: K. tag_per_joint: K tag maps, else one for all joints.
     higher: HigherHRNet, with its second stage of heatmaps.
-    layer1: channels inside layer1 where they are not those of the stem.
-    blocks: residual blocks of layer1, and of each branch in a module of stages 2, 3 and 4.
-    modules: exchange modules of stages 2, 3 and 4.
+    modules: how often the branches exchange what they found, in stages 2, 3 and 4.
+    blocks: residual blocks in layer1, and in each branch of a module of stages 2, 3 and 4. The published networks have
+        the defaults; fewer make a small network of the same topology.
+    layer1: channels inside layer1, where they are not those of the stem.
     """
 
     width: int = 32
@@ -33,23 +34,25 @@ class Architecture:
     joints: int = 17
     tag_per_joint: bool = True
     higher: bool = False
-    layer1: int | None = None
-    blocks: tuple[int, int, int, int] = (4, 4, 4, 4)
     modules: tuple[int, int, int] = (1, 4, 3)
+    blocks: tuple[int, int, int, int] = (4, 4, 4, 4)
+    layer1: int | None = None
 
     def __post_init__(self) -> None:
-        if self.layer1 == self.stem:
-            object.__setattr__(self, "layer1", None)  # the same network, said twice
-        for name in ("width", "stem", "joints"):
-            _check_count(name, getattr(self, name))
-        if self.layer1 is not None:
-            _check_count("layer1", self.layer1)
-        for name, length in (("blocks", 4), ("modules", 3)):
-            counts = getattr(self, name)
-            if not isinstance(counts, tuple) or len(counts) != length:
-                raise TypeError(f"{name}: {counts!r}, expected a tuple of {length} whole numbers")
-            for count in counts:
-                _check_count(name, count)
+        for name in ("width", "stem", "joints", "layer1"):
+            value = getattr(self, name)
+            if name == "layer1" and value in (None, self.stem):
+                object.__setattr__(self, name, None)  # the same network, said in one way
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name}: {value!r}, expected a whole number")
+            if value < 1:
+                raise ValueError(f"{name}: {value}, expected 1 or more")
+        for name, length in (("modules", 3), ("blocks", 4)):
+            counts = tuple(getattr(self, name))
+            if len(counts) != length or not all(isinstance(count, int) and count >= 1 for count in counts):
+                raise ValueError(f"{name}: {counts}, expected {length} whole numbers of 1 or more")
+            object.__setattr__(self, name, counts)
 
     @property
     def tags(self) -> int:
@@ -60,13 +63,6 @@ class Architecture:
     def name(self) -> str:
         """``HRNet-w32``, ``HigherHRNet-w48`` ..., as the papers call them."""
         return f"{'Higher' if self.higher else ''}HRNet-w{self.width}"
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: {value!r}, expected a whole number")
-    if value < 1:
-        raise ValueError(f"{name}: {value}, expected 1 or more")
 
 
 class PoseNetwork(nn.Module):
@@ -94,9 +90,10 @@ class Backbone(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        stem, blocks, modules = architecture.stem, architecture.blocks, architecture.modules
+        stem = architecture.stem
         inner = architecture.layer1 or stem
         widths = [architecture.width << branch for branch in range(4)]
+        modules, blocks = architecture.modules, architecture.blocks
         self.conv1 = convolution(3, stem, 3, stride=2)
         self.bn1 = nn.BatchNorm2d(stem)
         self.conv2 = convolution(stem, stem, 3, stride=2)
@@ -193,5 +190,6 @@ def _widen(transition: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:
 
 def _stage(modules: int, blocks: int, widths: Sequence[int], only_finest: bool = False) -> nn.Sequential:
     """only_finest: the last module keeps branch 0 alone, as the head asks for no more."""
-    last = modules - 1
-    return nn.Sequential(*(ExchangeModule(blocks, widths, only_finest and module == last) for module in range(modules)))
+    return nn.Sequential(
+        *(ExchangeModule(blocks, widths, only_finest and module == modules - 1) for module in range(modules))
+    )

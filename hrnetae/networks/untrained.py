@@ -27,7 +27,7 @@ def architecture_of(name: str, joints: int = 17) -> Architecture:
 
 
 def untrained(architecture: Architecture, seed: int = 0) -> PoseNetwork:
-    """A network of random weights, in eval mode; the same weights for the same seed.
+    """A network of random weights, in eval mode; the same for the same seed, up to how the machine rounds.
 
     The statistics of the batch norms are those of noise that passes through, so that every map has mean 0 and
     variance 1 after its norm, as in a trained network: with statistics left at 0 and 1 the maps would grow or vanish

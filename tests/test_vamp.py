@@ -365,6 +365,15 @@ def test_bad_inputs_are_listed_and_the_rest_is_made(tmp_path: Path, capsys: pyte
         assert len(lines) == 6 and "5 of 7 inputs failed" in lines[-1]
 
 
+def test_without_opencv_one_line_says_so(
+    flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert vamp(flow.listed(tmp_path)) == 1
+    message = capsys.readouterr().err
+    assert "OpenCV is missing: pip install" in message and message.count("\n") == 1
+
+
 def test_inputs_of_other_makers(tmp_path: Path) -> None:
     flow = make_flow(tmp_path, count=4)
     paths = [tmp_path / "in" / f"picture {number}.npz" for number in range(4)]

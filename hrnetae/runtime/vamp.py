@@ -25,6 +25,7 @@ from hrnetae.files.errors import DataError
 from hrnetae.files.folders import numbered
 from hrnetae.files.inputs import read_input
 from hrnetae.files.npz import ReadBuffer
+from hrnetae.files.pictures import require_cv2
 from hrnetae.files.run_record import RunRecord, check_record, sha256_of, sha256_of_names, write_record
 from hrnetae.files.vdsp import VdspParams, read_vdsp_params
 from hrnetae.runtime.outputs import is_finished, write_maps
@@ -133,6 +134,7 @@ class Vamp:
     """
 
     def __init__(self, job: VampJob) -> None:
+        require_cv2()  # said once, not of every input
         self.job = job
         self.network = open_session(job.model, SessionSettings(job.provider, threads=1, optimise=False))
         self.backend = describe_backend(self.network.provider)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -132,10 +133,10 @@ class Pipeline:
     def _parts(self) -> list[Callable[[], None]]:
         """What each thread does."""
         if self._one_by_one:
-            return [lambda session=session: self._do_all(session) for session in self._sessions]  # type: ignore[misc]
+            return [partial(self._do_all, session) for session in self._sessions]
         parts: list[Callable[[], None]] = []
         for session in self._sessions:
-            parts += [self._read, lambda session=session: self._infer(session), self._write]  # type: ignore[misc]
+            parts += [self._read, partial(self._infer, session), self._write]
         return parts
 
     def _guarded(self, part: Callable[[], None]) -> None:

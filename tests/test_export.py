@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,16 @@ import pytest
 from numpy.typing import NDArray
 
 from hrnetae.tools import cli, export
+
+torch = pytest.importorskip("torch", reason="export needs torch, the extra [export]")
+
+from pose_weights import Layout, draw_weights  # noqa: E402
+from pose_weights import run as reference  # noqa: E402
+
+from hrnetae.networks.complexity import count_multiply_adds, count_parameters  # noqa: E402
+from hrnetae.networks.hrnet import PoseNetwork  # noqa: E402
+from hrnetae.networks.onnx_export import OPSETS, compare, to_onnx  # noqa: E402
+from hrnetae.networks.untrained import ARCHITECTURES, architecture_of, untrained  # noqa: E402
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -34,59 +44,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
     return call
 
-
-# ------------------------------------------------------------------------------------------------------ without torch
-
-
-def test_without_torch_the_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
-    code, out, err = run("a.pth", "--output-file", tmp_path / "a.onnx")
-    assert (code, out) == (1, "")
-    assert err == "hrnetae export: torch is not installed, expected the extra: pip install 'hrnetae[export]'\n"
-
-
-def test_help_shows_every_option_with_its_default(run: Run) -> None:
-    code, out, _ = run("--help")
-    assert code == 0 and "example: hrnetae export" in out
-    text = " ".join(out.split())
-    for option, default in (
-        ("--shape", "(default: [1, 3, 512, 512])"),
-        ("--output_file", "(default: hrnet.onnx)"),
-        ("--input_name", "(default: input.1)"),
-        ("--opset", "(default: 17)"),
-        ("--seed", "(default: 0)"),
-    ):
-        assert option in text and default in text
-    for option in ("--verify", "--dynamic_batch", "--random_init", "--joints", "--json"):
-        assert option in text
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        ((), "one of the arguments CHECKPOINT --random_init is required"),
-        (("a.pth", "--random-init", "w32"), "--random_init: not together with a checkpoint (a.pth)"),
-        (("a.pth", "b.pth"), "CHECKPOINT: 2 files, expected one"),
-        (("--random-init", "w18"), "invalid choice: 'w18'"),
-        (("a.pth", "--joints", "0"), "--joints: '0', expected a whole number of 1 or more"),
-    ],
-)
-def test_wrong_usage_exits_with_2(arguments: tuple[str, ...], complaint: str, run: Run) -> None:
-    code, _, err = run(*arguments)
-    assert code == 2 and complaint in err
-
-
-# --------------------------------------------------------------------------------------------------------- with torch
-
-torch = pytest.importorskip("torch", reason="export needs torch, the extra [export]")
-
-from pose_weights import Layout, draw_weights  # noqa: E402
-from pose_weights import run as reference  # noqa: E402
-
-from hrnetae.networks.complexity import count_multiply_adds, count_parameters  # noqa: E402
-from hrnetae.networks.hrnet import PoseNetwork  # noqa: E402
-from hrnetae.networks.onnx_export import OPSETS, compare, to_onnx  # noqa: E402
-from hrnetae.networks.untrained import ARCHITECTURES, architecture_of, untrained  # noqa: E402
 
 HRNET = Layout()
 HIGHER = Layout(second=5)
@@ -126,6 +83,7 @@ def test_onnx_runtime_computes_what_the_papers_say(
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert f"Successfully exported ONNX model: {path}" in lines
+    assert re.fullmatch(r"0\.0\d M parameters, \d\.\d M multiply-adds at 96 x 64", lines[1])
     assert "The numerical values are same between Pytorch and ONNX" in lines
     assert float(lines[-1].split()[2].rstrip(",")) < 1e-4
     check(path, layout, noise(1, 3, 64, 96))

@@ -125,7 +125,7 @@ def _as_text(facts: dict[str, Any]) -> str:
     height, width = facts["shape"][2:]
     lines = [
         f"{facts['network']}, {facts['joints']} joints, {facts['tags']} tag maps",
-        f"{facts['parameters'] / 1e6:.2f} M parameters, {facts['multiply_adds'] / 1e9:.1f} G multiply-adds "
+        f"{facts['parameters'] / 1e6:.2f} M parameters, {_amount(facts['multiply_adds'])} multiply-adds "
         f"at {width} x {height}",
         f"Successfully exported ONNX model: {facts['model']}",
     ]
@@ -135,6 +135,10 @@ def _as_text(facts: dict[str, Any]) -> str:
             f"largest difference {facts['largest_difference']:.2e}, largest value {facts['largest_value']:.3g}",
         ]
     return "\n".join(lines)
+
+
+def _amount(count: int) -> str:
+    return f"{count / 1e9:.1f} G" if count >= 1e9 else f"{count / 1e6:.1f} M"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from golden import SHARED
 from networks_small import JOINTS, SIDE, Maker, finish, pose_network, run, write_pictures
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -586,3 +587,34 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file, expected the checkpoint") as caught:
         build(read_vamc_config(path))
     assert str(tmp_path / "net.onnx") in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------------- a real network
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(SHARED is None, reason="the recorded inputs (../shared or HRNETAE_SHARED) are absent")
+@pytest.mark.parametrize(("dtype", "most"), [("fp16", 0.002), ("int8", 0.15)])
+def test_a_trained_network(tmp_path: Path, dtype: str, most: float) -> None:
+    assert SHARED is not None
+    network = SHARED / "realnet" / "realnet.onnx"
+    ops = [op | {"size": [512, -1]} if op["type"] == "Resize" else op for op in OPS]
+    data = {
+        "name": "pose",
+        "frontend": {"checkpoint": str(network), "shape": {"input.1": [1, 3, 512, 512]}},
+        "backend": {"dtype": dtype, "quantize": {"calibrate_mode": "max"}},
+        "dataset": {
+            "path": str(SHARED / "coco" / "val2017"),
+            "sampler": {"suffix": "jpg", "get_data_num": 4},
+            "process_ops": ops,
+        },
+        "workspace": {"path": str(tmp_path / "out")},
+    }
+    (tmp_path / "build.yaml").write_text(yaml.safe_dump(data))
+    build(read_vamc_config(tmp_path / "build.yaml"))
+    unseen = sorted((SHARED / "coco" / "val2017").iterdir())[-1]
+    feeds = make_feeds(Dataset(unseen.parent, "jpg", 1, tuple(ops)), {"input.1": (1, 3, 512, 512)})
+    x = np.asarray(feeds(unseen)["input.1"])
+    found, expected = (run(str(path), x)[0] for path in (tmp_path / "out" / "pose" / "mod.onnx", network))
+    heat, tags = noise(found[:17], expected[:17]), noise(found[17:], expected[17:])
+    assert max(heat, tags) < most, (heat, tags)

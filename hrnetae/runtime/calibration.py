@@ -149,6 +149,9 @@ def _open(model: Any, threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or available_processors()
     options.log_severity_level = 3
+    # Every activation leaves the session here. Its own pool would keep a second set of them for the next picture.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
     with runtime_errors(Path("calibration")):
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 

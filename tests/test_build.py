@@ -24,8 +24,10 @@ from hrnetae.files.errors import DataError
 from hrnetae.files.vamc_config import CALIBRATE_MODES, Dataset, read_vamc_config
 from hrnetae.runtime.build import BuildReport, build
 from hrnetae.runtime.calibration import list_calibration_files, make_feeds
+from hrnetae.runtime.checkpoint import simplify
 from hrnetae.runtime.half import to_half
 from hrnetae.runtime.histograms import BINS, Histogram
+from hrnetae.runtime.quantize import plan
 from hrnetae.runtime.ranges import find_range
 
 OPS = [
@@ -313,6 +315,16 @@ def test_int8_runs_on_8_bits_from_end_to_end(tmp_path: Path) -> None:
     assert report.manifest.calibration["float_nodes"] == [pose_network().graph.node[-1].name]
 
 
+def test_only_what_has_a_range_of_its_own_is_watched(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(pose_network().SerializeToString())
+    chosen = plan(simplify(pose_network(), tmp_path / "net.onnx"), frozenset())
+    # Not: what goes into an activation (merged), what Resize gives (the numbers it took), the head's output (float).
+    nodes = {name: node for node in pose_network().graph.node for name in node.output}
+    kinds = sorted(nodes[name].op_type if name in nodes else name for name in chosen.watched)
+    assert kinds == ["Conv", "Conv", "Relu", "Relu", "Relu", "Relu", "Relu", "input.1"]
+    assert sorted(nodes[name].op_type for name in chosen.aliases) == ["Add", "Add", *["Conv"] * 3, "Resize"]
+
+
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_weights_are_rounded_per_channel_or_not(tmp_path: Path, per_channel: bool) -> None:
     report = build_in(tmp_path, quantize_per_channel=per_channel)
@@ -410,6 +422,33 @@ def test_a_free_batch_stays_free_and_sizes_are_fixed(tmp_path: Path, dtype: str)
     assert report.manifest.inputs[0].shape == (1, 3, SIDE, SIDE)
     x = np.random.default_rng(0).standard_normal((3, 3, SIDE, SIDE), np.float32)
     assert run(model, x).shape == (3, 2 * JOINTS, SIDE // 2, SIDE // 2)
+
+
+def test_sizes_that_the_network_computes_are_no_activations(tmp_path: Path) -> None:
+    make = Maker()
+    x = make.node("Relu", make.conv("input.1", 3, 4))
+    batch = make.node("Slice", make.node("Shape", x), *(make.constant(np.array([at])) for at in (0, 1)))
+    size = make.node("Concat", batch, make.constant(np.array([2, 2 * SIDE, SIDE])), axis=0)
+    make.conv(make.node("Relu", make.conv(make.node("Reshape", x, size), 2, 4)), 4, 2, output="output")
+    model = finish(make, ("N", 3, SIDE, SIDE))
+    report = build_in(tmp_path, model)
+    assert report.manifest.calibration is not None
+    assert any(name.startswith("Concat") for name in report.manifest.calibration["float_nodes"])
+    for count in (1, 2):
+        x = np.concatenate(picture_inputs(tmp_path)[:count])
+        assert noise(run(read_model(tmp_path), x), run(model, x)) < 0.06
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "int8"])
+def test_weights_that_are_listed_as_inputs(tmp_path: Path, dtype: str) -> None:
+    model = pose_network()
+    model.ir_version = 3
+    for weight in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(weight.name, weight.data_type, list(weight.dims)))
+    build_in(tmp_path, model, dtype)
+    assert [value.name for value in read_model(tmp_path).graph.input] == ["input.1"]
+    x = np.random.default_rng(0).standard_normal((1, 3, SIDE, SIDE), np.float32) / 2
+    assert noise(run(read_model(tmp_path), x).astype(float), run(model, x)) < 0.06
 
 
 def test_the_operators_of_older_exports(tmp_path: Path) -> None:
@@ -522,6 +561,16 @@ def test_activations_that_are_not_finite_are_named(tmp_path: Path) -> None:
     make.conv(make.conv(x, 4, 4), 4, 2, output="output")
     with pytest.raises(DataError, match=r"picture_000\.png: gives values that are not finite"):
         build_in(tmp_path, finish(make, (1, 3, SIDE, SIDE)))
+
+
+def test_a_target_that_will_not_do_is_refused_before_the_long_work(tmp_path: Path) -> None:
+    path = build_file(tmp_path, pose_network())
+    (tmp_path / "out" / "pose").mkdir(parents=True)
+    (tmp_path / "out" / "pose" / "notes.txt").write_text("mine")
+    seen: list[int] = []
+    with pytest.raises(DataError, match=r"holds notes\.txt"):
+        build(read_vamc_config(path), progress=lambda done, total: seen.append(done))
+    assert not seen
 
 
 def test_an_interrupted_build_leaves_nothing(tmp_path: Path) -> None:

@@ -171,7 +171,15 @@ def test_a_folder_that_cannot_be_made_is_named(place: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["build"], ["link", "int8.yaml"], ["build", "int8.yaml", "--backend", "tpu"], ["build", "a", "b"]]
+    "arguments",
+    [
+        [],
+        ["build"],
+        ["link", "int8.yaml"],
+        ["build", "int8.yaml", "--backend", "tpu"],
+        ["build", "a", "b"],
+        ["build", "int8.yaml", "--backend", "vacc", "--json"],
+    ],
 )
 def test_wrong_usage_exits_with_2(place: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

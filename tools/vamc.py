@@ -40,7 +40,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Build. Returns 0; 1 for bad data (one line on stderr), also where calibration pictures had to be left out."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.backend == "vacc" and (args.out or args.threads or args.json):
+        parser.error("--out, --threads and --json: not with --backend vacc, whose program has options of its own")
     try:
         if args.backend == "vacc":
             return _by_vendor(args.action, args.config)

@@ -15,6 +15,7 @@ from hrnetae.files.vamc_config import VamcConfig
 
 LEAST_OPSET = 13  # from here on weights may have one scale per channel
 _OPSET = 17
+_IR_OF_FIXED_WEIGHTS = 4  # before it every weight had to be listed as an input
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def load_checkpoint(config: VamcConfig) -> Checkpoint:
     if not model.graph.node:
         raise DataError(f"{path}: an empty ONNX graph, expected a network")
     _name_nodes(model)
+    _fix_weights(model)
     shapes = _fit_inputs(model, config)
     return Checkpoint(model, shapes, hashlib.sha256(data).hexdigest())
 
@@ -112,10 +114,18 @@ def _name_nodes(model: Any) -> None:
         seen.add(node.name)
 
 
+def _fix_weights(model: Any) -> None:
+    """Older exports list their weights as inputs that a caller may replace; nothing can be made of such weights."""
+    weights = {weight.name for weight in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, _IR_OF_FIXED_WEIGHTS)
+
+
 def _fit_inputs(model: Any, config: VamcConfig) -> dict[str, tuple[int, ...]]:
     """Give the model's inputs the build file's shapes; they go by name, or by position where there is one of each."""
-    weights = {weight.name for weight in model.graph.initializer}
-    inputs = {value.name: value for value in model.graph.input if value.name not in weights}
+    inputs = {value.name: value for value in model.graph.input}
     wanted = dict(config.shapes)
     if set(wanted) != set(inputs):
         if len(wanted) != 1 or len(inputs) != 1:

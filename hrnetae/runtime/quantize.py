@@ -75,7 +75,8 @@ def plan(model: Any, skipped: frozenset[str]) -> Plan:
     weights = {weight.name for weight in graph.initializer}
     kept = skipped | _tail(graph)
     mine = [node for node in graph.node if node.op_type in OPERATORS and node.name not in kept]
-    mine = [node for node in mine if not _is_product_of_activations(node, weights)]
+    integers = _integers(graph)
+    mine = [node for node in mine if node.output[0] not in integers and not _is_product_of_activations(node, weights)]
     aliases = _aliases(graph, mine)
     tensors: dict[str, None] = {}  # in the graph's order
     for node in mine:
@@ -139,6 +140,13 @@ def _tail(graph: Any) -> frozenset[str]:
         if node.op_type not in _WEIGHTED:
             open_names.extend(node.input)
     return frozenset(found)
+
+
+def _integers(graph: Any) -> frozenset[str]:
+    """Tensors that are no activations: sizes, with which a network of free batch computes, too."""
+    from onnx import TensorProto
+
+    return frozenset(value.name for value in graph.value_info if value.type.tensor_type.elem_type != TensorProto.FLOAT)
 
 
 def _is_product_of_activations(node: Any, weights: set[str]) -> bool:

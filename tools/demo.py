@@ -1,33 +1,42 @@
-"""``hrnetae demo``: bundled network outputs, written as an accelerator's runtime leaves them, and evaluated."""
+"""``hrnetae demo``: the whole flow on drawn pictures, with the small network that the package carries."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hrnetae.evaluation.evaluate import EvalJob, EvalReport, evaluate
-from hrnetae.evaluation.synthetic import demo_ground_truth, load_demo
-from hrnetae.files import DataError, atomic_write, write_outputs
-from hrnetae.tools.options import Parser, complain
+from hrnetae.files import DataError, atomic_write
+from hrnetae.tools.demo_flow import (
+    CALIBRATION_SEEDS,
+    DTYPES,
+    OWN_FOLDERS,
+    PICTURES,
+    Folder,
+    Variant,
+    convert_pictures,
+    draw_people,
+    draw_pictures,
+    run_variant,
+    write_settings,
+)
+from hrnetae.tools.options import Parser, complain, positive
 
 PROG = "hrnetae demo"
 MARK = ".hrnetae-demo"  # a folder that holds this file was made by the demo and may be written over by it
-OUTPUTS = "vamp"
-DATALIST = "datalist.txt"
-GROUND_TRUTH = "person_keypoints_val2017.json"
-RESULTS = "results.json"
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         PROG,
-        "Writes a folder of recorded network outputs with its datalist and ground truth, runs the evaluation of "
-        "`hrnetae eval` on it, and prints the metrics and the time per picture. The outputs are synthetic: drawn "
-        "people, bundled with the package.",
+        "Draws pictures of jointed figures with their ground truth and takes them through the whole "
+        "flow: convert-image, vamc build (float32, float16, int8 calibrated on other drawings), vamp, eval. Prints one "
+        "table and writes the pictures with the people drawn. Nothing is downloaded.",
         f"{PROG} --out demo_output",
     )
     parser.add_argument(
@@ -37,92 +46,99 @@ def build_parser() -> argparse.ArgumentParser:
         default=Path("demo_output"),
         help="folder to write: new, empty, or an earlier demo's",
     )
+    parser.add_argument("--pictures", type=positive, metavar="N", default=PICTURES, help="how many to draw")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write and evaluate. Returns 0, or 1 where that fails (one line on stderr); a usage error exits with 2."""
+    """Run the flow. Returns 0, or 1 where that fails (one line on stderr); a usage error exits with 2."""
     args = build_parser().parse_args(argv)
+    folder = Folder(args.out)
+    start = time.perf_counter()
     try:
-        job = write_folder(args.out)
-        report = evaluate(job)
+        variants = run(folder, args.pictures)
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
-    print(json.dumps({"synthetic": _summary(report)}) if args.json else _as_text(report, job))
+    summary = {dtype: summarise(variant) for dtype, variant in variants.items()}
+    if args.json:
+        print(json.dumps(summary))
+    else:
+        print(as_text(folder, args.pictures, summary, time.perf_counter() - start))
     return 0
 
 
-def write_folder(folder: Path) -> EvalJob:
-    """Write the demo's files into ``folder`` and say how to evaluate them.
+def run(folder: Folder, pictures: int) -> dict[str, Variant]:
+    """All steps; what they do is told on stderr. Errors: DataError, OSError."""
+    claim(folder)
+    _tell(f"drawing {pictures} pictures, and {len(CALIBRATION_SEEDS)} to calibrate with")
+    draw_pictures(folder, pictures)
+    _tell("convert-image")
+    convert_pictures(folder)
+    write_settings(folder)
+    variants = {}
+    for dtype in DTYPES:
+        _tell(f"{dtype}: vamc build, vamp, eval")
+        variants[dtype] = run_variant(folder, dtype)
+        draw_people(folder, dtype, variants[dtype].evaluation.results)
+    return variants
 
-    vamp/output_000000.npz ... (a picture's output, then its flip's, and so on), datalist.txt with the names of the
-    inputs that they belong to, and the ground truth. What an earlier demo left there is replaced.
-    Errors: DataError, before anything is written, for a folder with other content; OSError.
+
+def claim(folder: Folder) -> None:
+    """Make the folder the demo's own, without what an earlier demo left; other files in it stay.
+
+    Errors: DataError for a folder with other content that is not the demo's yet; nothing is changed then.
     """
-    _claim(folder)
-    for stale in (folder / OUTPUTS).glob("output_*.npz"):
-        stale.unlink()
-    truth = demo_ground_truth()
-    inputs: list[str] = []
-    for image, scene in zip(truth["images"], load_demo(), strict=True):
-        stem = image["file_name"].partition(".")[0]
-        for name, output in ((stem, scene.output), (f"{stem}_flip", scene.flipped)):
-            stages = output if isinstance(output, tuple) else (output,)
-            write_outputs(folder / OUTPUTS / f"output_{len(inputs):06d}.npz", stages)
-            inputs.append(f"data_npz/{name}.npz\n")
-    _write_text(folder / DATALIST, "".join(inputs))
-    _write_text(folder / GROUND_TRUTH, json.dumps(truth) + "\n")
-    return EvalJob(
-        output_data=folder / OUTPUTS,
-        datalist=folder / DATALIST,
-        data_root=folder,
-        out=folder / RESULTS,
-    )
-
-
-def _claim(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: a file, expected a folder to write the demo to")
-    if folder.is_dir() and not (folder / MARK).exists():
-        strange = sorted(path.name for path in folder.iterdir())
+    root = folder.root
+    if root.exists() and not root.is_dir():
+        raise DataError(f"{root}: a file, expected a folder to write the demo to")
+    if root.is_dir() and not (root / MARK).exists():
+        strange = sorted(path.name for path in root.iterdir())
         if strange:
-            raise DataError(f"{folder}: holds {strange[0]}, expected a new or empty folder, or one that the demo made")
-    _write_text(folder / MARK, "hrnetae demo writes over this folder.\n")
+            raise DataError(f"{root}: holds {strange[0]}, expected a new or empty folder, or one that the demo made")
+    with atomic_write(root / MARK) as stream:
+        stream.write(b"hrnetae demo writes over this folder.\n")
+    for name in OWN_FOLDERS:
+        if (root / name).is_dir():
+            shutil.rmtree(root / name)
 
 
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as stream:
-        stream.write(text.encode())
-
-
-def _summary(report: EvalReport) -> dict[str, Any]:
-    decoding = report.seconds["decoding"]
+def summarise(variant: Variant) -> dict[str, Any]:
+    """AP and AR in 0..1; inputs (mirrored ones too) that the network took, and pictures that were decoded, a second."""
+    report = variant.evaluation
     return {
         "AP": report.metrics["AP"],
         "AR": report.metrics["AR"],
-        "images": report.images,
-        "persons": report.persons,
-        "decode_images_per_s": round(report.images / decoding, 1),
-        "decode_ms_per_image": round(1e3 * decoding / report.images, 4),
-        "seconds": {name: round(value, 6) for name, value in report.seconds.items()},
+        "network_images_per_s": round(variant.run.throughput, 1),
+        "decode_images_per_s": round(report.images / report.seconds["decoding"], 1),
+        "model_bytes": variant.model.model_bytes,
     }
 
 
-def _as_text(report: EvalReport, job: EvalJob) -> str:
-    summary = _summary(report)
-    command = f"hrnetae eval --data_root {job.data_root} --output_data {job.output_data} --datalist_txt {job.datalist}"
-    lines = [f"{name:<5} {value:7.4f}" for name, value in report.metrics.items()]
-    lines += [
-        "",
-        f"{report.images} drawn pictures with flip test, {report.persons} persons found",
-        f"decoding: {summary['decode_ms_per_image']:.2f} ms an image, {summary['decode_images_per_s']:.0f} images/s "
-        "on one thread",
-        f"results: {job.out}",
-        f"the same evaluation: {command}",
-    ]
-    return "\n".join(lines)
+def as_text(folder: Folder, pictures: int, summary: dict[str, dict[str, Any]], seconds: float) -> str:
+    head = f"{'':6}{'AP':>8}{'AR':>8}{'network, inputs/s':>20}{'decoding, images/s':>20}{'size':>10}"
+    lines = [head]
+    for dtype, one in summary.items():
+        lines.append(
+            f"{dtype:6}{one['AP']:8.4f}{one['AR']:8.4f}{one['network_images_per_s']:20.1f}"
+            f"{one['decode_images_per_s']:20.0f}{one['model_bytes'] / 1e6:7.2f} MB"
+        )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{pictures} drawn pictures with flip test, in {seconds:.0f} s; with the people drawn: "
+            f"{folder.drawn(DTYPES[0])}",
+            "one step of it again, by hand:",
+            f"  hrnetae eval --data_root {folder.root} --output_data {folder.outputs(DTYPES[-1])} "
+            f"--datalist_txt {folder.datalist}",
+        ]
+    )
+
+
+def _tell(what: str) -> None:
+    print(f"{PROG}: {what}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

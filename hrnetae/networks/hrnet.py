@@ -14,9 +14,6 @@ from torch import Tensor, nn
 from hrnetae.networks.blocks import BasicBlock, Bottleneck, convolution
 from hrnetae.networks.heads import HigherHRNetHead, HRNetHead
 
-_BLOCKS = 4  # residual blocks in layer1, and in each branch of a module
-_MODULES = (1, 4, 3)  # of stages 2, 3 and 4
-
 
 @dataclass(frozen=True)
 class Architecture:
@@ -26,6 +23,9 @@ class Architecture:
     stem: channels of the first two convolutions and inside layer1 (64 in the published ones).
     joints: K. tag_per_joint: K tag maps, else one for all joints.
     higher: HigherHRNet, with its second stage of heatmaps.
+    modules: how often the branches exchange what they found, in stages 2, 3 and 4.
+    blocks: residual blocks in layer1, and in each branch of a module of stages 2, 3 and 4. The published networks have
+        the defaults; fewer make a small network of the same topology.
     """
 
     width: int = 32
@@ -33,6 +33,8 @@ class Architecture:
     joints: int = 17
     tag_per_joint: bool = True
     higher: bool = False
+    modules: tuple[int, int, int] = (1, 4, 3)
+    blocks: tuple[int, int, int, int] = (4, 4, 4, 4)
 
     def __post_init__(self) -> None:
         for name in ("width", "stem", "joints"):
@@ -41,6 +43,11 @@ class Architecture:
                 raise TypeError(f"{name}: {value!r}, expected a whole number")
             if value < 1:
                 raise ValueError(f"{name}: {value}, expected 1 or more")
+        for name, length in (("modules", 3), ("blocks", 4)):
+            counts = tuple(getattr(self, name))
+            if len(counts) != length or not all(isinstance(count, int) and count >= 1 for count in counts):
+                raise ValueError(f"{name}: {counts}, expected {length} whole numbers of 1 or more")
+            object.__setattr__(self, name, counts)
 
     @property
     def tags(self) -> int:
@@ -58,7 +65,7 @@ class PoseNetwork(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.backbone = Backbone(architecture.width, architecture.stem)
+        self.backbone = Backbone(architecture)
         head = HigherHRNetHead if architecture.higher else HRNetHead
         self.keypoint_head = head(architecture.width, architecture.joints, architecture.tags)
 
@@ -71,21 +78,23 @@ class PoseNetwork(nn.Module):
 class Backbone(nn.Module):
     """HRNet without a head: (N, 3, H, W) -> its finest map (N, width, H/4, W/4)."""
 
-    def __init__(self, width: int, stem: int) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        widths = [width << branch for branch in range(4)]
+        stem = architecture.stem
+        widths = [architecture.width << branch for branch in range(4)]
+        modules, blocks = architecture.modules, architecture.blocks
         self.conv1 = convolution(3, stem, 3, stride=2)
         self.bn1 = nn.BatchNorm2d(stem)
         self.conv2 = convolution(stem, stem, 3, stride=2)
         self.bn2 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(*(Bottleneck(4 * stem if i else stem, stem) for i in range(_BLOCKS)))
+        self.layer1 = nn.Sequential(*(Bottleneck(4 * stem if i else stem, stem) for i in range(blocks[0])))
         self.transition1 = _transition([4 * stem], widths[:2])
-        self.stage2 = _stage(_MODULES[0], widths[:2])
+        self.stage2 = _stage(modules[0], blocks[1], widths[:2])
         self.transition2 = _transition(widths[:2], widths[:3])
-        self.stage3 = _stage(_MODULES[1], widths[:3])
+        self.stage3 = _stage(modules[1], blocks[2], widths[:3])
         self.transition3 = _transition(widths[:3], widths)
-        self.stage4 = _stage(_MODULES[2], widths, only_finest=True)
+        self.stage4 = _stage(modules[2], blocks[3], widths, only_finest=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) float32 -> (N, width, H/4, W/4)."""
@@ -107,9 +116,9 @@ class ExchangeModule(nn.Module):
     A list of (N, widths[b], H / 2^b, W / 2^b), one per branch -> the same; with only_finest, branch 0's alone.
     """
 
-    def __init__(self, widths: Sequence[int], only_finest: bool = False) -> None:
+    def __init__(self, blocks: int, widths: Sequence[int], only_finest: bool = False) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(width) for _ in range(_BLOCKS))) for width in widths)
+        self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in widths)
         targets = range(1 if only_finest else len(widths))
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(_exchange(widths, source, target) for source in range(len(widths))) for target in targets
@@ -168,6 +177,8 @@ def _widen(transition: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:
     return [layer(x) for layer, x in zip(transition, sources, strict=True)]
 
 
-def _stage(modules: int, widths: Sequence[int], only_finest: bool = False) -> nn.Sequential:
+def _stage(modules: int, blocks: int, widths: Sequence[int], only_finest: bool = False) -> nn.Sequential:
     """only_finest: the last module keeps branch 0 alone, as the head asks for no more."""
-    return nn.Sequential(*(ExchangeModule(widths, only_finest and module == modules - 1) for module in range(modules)))
+    return nn.Sequential(
+        *(ExchangeModule(blocks, widths, only_finest and module == modules - 1) for module in range(modules))
+    )

@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--crop", type=int, default=192, help="side of the part of a picture that is trained on (%(default)s)")
     add("--rate", type=float, default=4e-3, help="highest learning rate (%(default)s)")
     add("--watch", type=int, default=250, help="steps between two looks at the AP (%(default)s)")
+    add("--minutes", type=float, default=math.inf, help="stop after so many minutes, whatever the step (%(default)s)")
     add("--threads", type=int, default=1, help="(%(default)s)")
     return parser
 
@@ -109,7 +110,7 @@ def drawn_samples(path: Path, count: int) -> tuple[Pictures, Joints]:
     """(count, SIDE, SIDE, 3) and (count, MOST_FIGURES, 17, 3), from ``path`` or drawn and kept there."""
     if path.is_file():
         with np.load(path) as kept:
-            if len(kept["pictures"]) >= count:
+            if len(kept["joints"]) >= count:
                 return kept["pictures"][:count], kept["joints"][:count]
     pictures = np.empty((count, SIDE, SIDE, 3), np.uint8)
     joints = np.empty((count, MOST_FIGURES, len(COCO17), 3), np.float32)
@@ -123,24 +124,34 @@ def drawn_samples(path: Path, count: int) -> tuple[Pictures, Joints]:
 def batches(
     rng: np.random.Generator, pictures: Pictures, joints: Joints, size: int, crop: int
 ) -> Iterator[tuple[Pictures, Joints]]:
-    """Endless batches: every sample once a round, a random part of each, half of them mirrored."""
-    mirror = list(COCO17.flip_index)
+    """Endless batches: every sample once a round, a random part of each, half of them mirrored, in random light."""
     while True:
         order = rng.permutation(len(pictures))
         for start in range(0, len(order) - size + 1, size):
-            part = np.empty((size, crop, crop, 3), np.uint8)
-            moved = joints[order[start : start + size]].copy()
-            for i, index in enumerate(order[start : start + size]):
-                left, top = rng.integers(0, SIDE - crop + 1, size=2)
-                part[i] = pictures[index, top : top + crop, left : left + crop]
-                moved[i, :, :, :2] -= (left, top)
-                if rng.random() < 0.5:
-                    part[i] = part[i, :, ::-1]
-                    moved[i] = moved[i][:, mirror]
-                    moved[i, :, :, 0] = crop - moved[i, :, :, 0]
-            light = rng.uniform(0.85, 1.15, size=(size, 1, 1, 1)) * rng.uniform(0.94, 1.06, size=(size, 1, 1, 3))
-            shift = rng.uniform(-12, 12, size=(size, 1, 1, 1))
-            yield np.clip(part * light.astype(np.float32) + shift.astype(np.float32), 0, 255).astype(np.uint8), moved
+            chosen = order[start : start + size]
+            parts, moved = zip(*(random_part(rng, pictures[i], joints[i], crop) for i in chosen), strict=True)
+            yield in_random_light(rng, np.stack(parts)), np.stack(moved)
+
+
+def random_part(
+    rng: np.random.Generator, picture: NDArray[np.uint8], joints: Joints, crop: int
+) -> tuple[NDArray[np.uint8], Joints]:
+    """(crop, crop, 3) out of a picture, mirrored or not, and its joints (P, 17, 3) where they are then."""
+    left, top = rng.integers(0, np.array(picture.shape[1::-1]) - crop + 1)
+    part = picture[top : top + crop, left : left + crop]
+    moved = joints - np.array((left, top, 0), np.float32)
+    if rng.random() < 0.5:
+        part, moved = part[:, ::-1], moved[:, list(COCO17.flip_index)]
+        moved[..., 0] = crop - moved[..., 0]
+    return part, moved
+
+
+def in_random_light(rng: np.random.Generator, pictures: Pictures) -> Pictures:
+    """Brighter or darker, a little in each colour by itself."""
+    count = len(pictures)
+    light = rng.uniform(0.85, 1.15, size=(count, 1, 1, 1)) * rng.uniform(0.94, 1.06, size=(count, 1, 1, 3))
+    shift = rng.uniform(-12, 12, size=(count, 1, 1, 1))
+    return np.clip(pictures * light.astype(np.float32) + shift.astype(np.float32), 0, 255).astype(np.uint8)
 
 
 def as_input(pictures: Pictures) -> Tensor:
@@ -206,16 +217,19 @@ class Training:
         network = PoseNetwork(architecture())
         initialise(network, len(COCO17))
         parameters = count_parameters(network)
+        settings = {name: value for name, value in vars(args).items() if not isinstance(value, Path)}
         self._say(
             f"{architecture()}: {parameters} parameters, "
-            f"{count_multiply_adds(network, (1, 3, SIDE, SIDE)) / 1e6:.0f} M multiply-adds; {vars(args)}"
+            f"{count_multiply_adds(network, (1, 3, SIDE, SIDE)) / 1e6:.0f} M multiply-adds; {settings}"
         )
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = MeanWeights(self._network, 0.995)
         decayed = [value for value in network.parameters() if value.ndim > 1]
         others = [value for value in network.parameters() if value.ndim <= 1]
         self._optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 1e-2}, {"params": others, "weight_decay": 0.0}], lr=args.rate
+            [{"params": decayed, "weight_decay": 1e-2}, {"params": others, "weight_decay": 0.0}],
+            lr=args.rate,
+            fused=True,
         )
         self._resume()
 
@@ -227,39 +241,44 @@ class Training:
         self._say(f"{len(samples[0])} scenes drawn, {int((samples[1][..., 2] > 0).any(axis=2).sum())} figures")
         rng = np.random.default_rng(progress.step)
         start = time.perf_counter() - progress.seconds
-        sums = np.zeros(3)
-        since = 0
+        found: list[NDArray[np.float64]] = []
         for pictures, joints in batches(rng, *samples, args.batch, args.crop):
-            if progress.step >= args.steps:
-                break
-            progress.step += 1
-            sums += self._step(pictures, joints)
-            since += 1
-            if progress.step % args.watch == 0 or progress.step == args.steps:
+            if self._done() < 1:
+                progress.step += 1
+                found.append(self._step(pictures, joints))
                 progress.seconds = time.perf_counter() - start
-                metrics = score(self._mean.network)
-                heat, pull, push = sums / since
-                sums[:], since = 0, 0
-                shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("AP", "AP50", "AP75", "AR"))
-                self._say(
-                    f"step {progress.step:5d} {progress.seconds:6.0f} s  "
-                    f"heat {heat:.6f}  pull {pull:.4f}  push {push:.4f}  {shown}"
-                )
-                if metrics["AP"] > progress.best:
-                    progress.best = metrics["AP"]
-                    self._keep("best.pt", self._mean.network.state_dict())
-                    export(self._mean.network, args.out)
-                self._keep("state.pt", self._state())
+            if found and (progress.step % args.watch == 0 or self._done() >= 1):
+                self._look(score, np.mean(found, axis=0))
+                found.clear()
+            if self._done() >= 1:
+                break
         self._finish()
+
+    def _look(self, score: Score, means: NDArray[np.float64]) -> None:
+        """Score the network as it is, and keep it. means: the losses since the last look."""
+        progress = self._progress
+        metrics = score(self._mean.network)
+        losses = "  ".join(f"{name} {mean:.6f}" for name, mean in zip(("heat", "pull", "push"), means, strict=True))
+        shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("AP", "AP50", "AP75", "AR"))
+        self._say(f"step {progress.step:5d} {progress.seconds:6.0f} s  {losses}  {shown}")
+        if metrics["AP"] > progress.best:
+            progress.best = metrics["AP"]
+            self._keep("best.pt", self._mean.network.state_dict())
+            export(self._mean.network, self._args.out)
+        self._keep("state.pt", self._state())
+
+    def _done(self) -> float:
+        """0..1: how much of the training lies behind, by its steps or by the clock."""
+        progress, args = self._progress, self._args
+        return max(progress.step / args.steps, progress.seconds / (60 * args.minutes))
 
     def _step(self, pictures: Pictures, joints: Joints) -> NDArray[np.float64]:
         import torch
 
         from hrnetae.networks.training import losses
 
-        args, step = self._args, self._progress.step
-        warm = min(1.0, step / 100)
-        rate = warm * args.rate * max(0.005, 0.5 * (1 + math.cos(math.pi * step / args.steps)))
+        step = self._progress.step
+        rate = min(1.0, step / 100) * self._args.rate * max(0.005, 0.5 * (1 + math.cos(math.pi * self._done())))
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._network.train()
@@ -321,11 +340,14 @@ class Training:
 def export(network: torch.nn.Module, path: Path) -> None:
     """Write the network as ONNX: input ``input.1`` (1, 3, SIDE, SIDE), output ``output``, batch norms folded."""
     import copy
+    import warnings
 
     import torch
 
     plain = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    with atomic_write(path) as stream:
+    with atomic_write(path) as stream, warnings.catch_warnings():
+        # The exporter that torch prefers by now needs one more package and writes the same network.
+        warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             plain,
             (torch.zeros(1, 3, SIDE, SIDE),),

@@ -18,8 +18,8 @@ from hrnetae.evaluation.drawn_figures import Canvas, Colour, Figure, paint_figur
 from hrnetae.evaluation.synthetic import ground_truth
 from hrnetae.skeleton import COCO17
 
-LONG_SIDE = (256, 360)  # pixels, of a picture
-HEIGHT = (100.0, 240.0)  # pixels, of a standing figure
+LONG_SIDE = (256, 300)  # pixels, of a picture
+HEIGHT = (110.0, 240.0)  # pixels, of a standing figure
 MOST_FIGURES = 6
 FEWEST_JOINTS = 5  # that must be labelled in a figure; others are not drawn
 VISIBLE = 0.5  # share of a joint's disc that shows in a visible joint

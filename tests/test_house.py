@@ -169,6 +169,8 @@ def test_heavy_libraries_wait_until_they_are_needed() -> None:
         ("hrnetae.decoder", "from hrnetae.files import read_outputs", "floor above (files)"),
         ("hrnetae.decoder", "from hrnetae import files", "floor above (files)"),
         ("hrnetae.decoder", "from . import files", "floor above (files)"),
+        ("hrnetae.decoder", "def f():\n    from hrnetae.networks.hrnet import PoseNetwork", "floor above (networks)"),
+        ("hrnetae.networks.hrnet", "from hrnetae.files import npz", "floor above (files)"),
         ("hrnetae.params", "import hrnetae.decoder", "floor above (decoder)"),
         ("hrnetae.params", "from hrnetae import Decoder", "floor above (decoder)"),
         ("hrnetae.types", "if TYPE_CHECKING:\n    from .poses import Poses", "floor above (decoder)"),

@@ -72,7 +72,8 @@ def imports_of(source: str, module: str, is_package: bool) -> list[Import]:
                 base = ".".join([*kept, *([base] if base else [])])
             # `from package import x`: x may be a module of its own.
             found.extend(Import(f"{base}.{alias.name}", node.lineno, eager) for alias in node.names)
-        inner = eager and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        inner = eager and not for_types and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         for child in ast.iter_child_nodes(node):
             visit(child, inner)
 

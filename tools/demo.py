@@ -117,6 +117,7 @@ def summarise(variant: Variant) -> dict[str, Any]:
 
 
 def as_text(folder: Folder, pictures: int, summary: dict[str, dict[str, Any]], seconds: float) -> str:
+    """The table, and where to look."""
     head = f"{'':6}{'AP':>8}{'AR':>8}{'network, inputs/s':>20}{'decoding, images/s':>20}{'size':>10}"
     lines = [head]
     for dtype, one in summary.items():

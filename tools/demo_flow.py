@@ -70,15 +70,19 @@ class Folder:
         return self.root / "hrnet_demo.onnx"
 
     def build_file(self, dtype: str) -> Path:
+        """What vamc builds this kind of network from."""
         return self.root / f"hrnet_{dtype}.yaml"
 
     def outputs(self, dtype: str) -> Path:
+        """What vamp leaves."""
         return self.root / "outputs" / dtype
 
     def results(self, dtype: str) -> Path:
+        """The people found, as COCO results."""
         return self.root / f"results_{dtype}.json"
 
     def drawn(self, dtype: str) -> Path:
+        """The pictures with the people found."""
         return self.root / "drawn" / dtype
 
 

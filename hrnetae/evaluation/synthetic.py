@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,13 +108,27 @@ def draw_scene(
     return Scene(outputs[0], outputs[1], (width, height), annotations)
 
 
-def ground_truth(scenes: Sequence[Scene], skeleton: Skeleton = COCO17) -> dict[str, Any]:
+class Annotated(Protocol):
+    """What the ground truth needs to know of a scene: see `Scene`."""
+
+    @property
+    def image_size(self) -> tuple[int, int]: ...
+    @property
+    def annotations(self) -> list[dict[str, Any]]: ...
+
+
+def ground_truth(
+    scenes: Sequence[Annotated],
+    skeleton: Skeleton = COCO17,
+    description: str = "Synthetic people drawn by hrnetae.evaluation.synthetic; no picture exists.",
+    suffix: str = ".jpg",
+) -> dict[str, Any]:
     """The scenes' annotations as one COCO person-keypoint file; picture i has id i + 1 and a twelve-digit name."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scenes, start=1):
         width, height = scene.image_size
-        images.append({"id": image_id, "file_name": f"{image_id:012d}.jpg", "width": width, "height": height})
+        images.append({"id": image_id, "file_name": f"{image_id:012d}{suffix}", "width": width, "height": height})
         for annotation in scene.annotations:
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, **annotation})
     person = {
@@ -125,7 +139,7 @@ def ground_truth(scenes: Sequence[Scene], skeleton: Skeleton = COCO17) -> dict[s
         "skeleton": [[a + 1, b + 1] for a, b in skeleton.limbs],
     }
     return {
-        "info": {"description": "Synthetic people drawn by hrnetae.evaluation.synthetic; no picture exists."},
+        "info": {"description": description},
         "images": images,
         "annotations": annotations,
         "categories": [person],

@@ -75,7 +75,7 @@ def plan(model: Any, skipped: frozenset[str]) -> Plan:
     weights = {weight.name for weight in graph.initializer}
     kept = skipped | _tail(graph)
     mine = [node for node in graph.node if node.op_type in OPERATORS and node.name not in kept]
-    integers = _integers(graph)
+    integers = _integers(model)
     mine = [node for node in mine if node.output[0] not in integers and not _is_product_of_activations(node, weights)]
     aliases = _aliases(graph, mine)
     tensors: dict[str, None] = {}  # in the graph's order
@@ -142,11 +142,13 @@ def _tail(graph: Any) -> frozenset[str]:
     return frozenset(found)
 
 
-def _integers(graph: Any) -> frozenset[str]:
+def _integers(model: Any) -> frozenset[str]:
     """Tensors that are no activations: sizes, with which a network of free batch computes, too."""
-    from onnx import TensorProto
+    from onnx import TensorProto, shape_inference
 
-    return frozenset(value.name for value in graph.value_info if value.type.tensor_type.elem_type != TensorProto.FLOAT)
+    known = shape_inference.infer_shapes(model).graph.value_info
+    floats = (TensorProto.FLOAT, TensorProto.UNDEFINED)
+    return frozenset(value.name for value in known if value.type.tensor_type.elem_type not in floats)
 
 
 def _is_product_of_activations(node: Any, weights: set[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import shlex
@@ -12,8 +14,9 @@ import pytest
 
 import hrnetae
 from hrnetae.evaluation import synthetic
-from hrnetae.files import read_datalist, read_outputs
-from hrnetae.tools import cli, demo
+from hrnetae.files import read_datalist
+from hrnetae.files.pictures import read_picture
+from hrnetae.tools import cli, demo, demo_flow
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh-CN.md")
@@ -23,49 +26,67 @@ READMES = ("README.md", "README.zh-CN.md")
 # The demo
 
 
-def run_json(capsys: pytest.CaptureFixture[str], folder: Path) -> dict[str, float]:
-    assert demo.main(["--out", str(folder), "--json"]) == 0
-    found: dict[str, dict[str, float]] = json.loads(capsys.readouterr().out)
-    assert list(found) == ["synthetic"]
-    return found["synthetic"]
+PICTURES = 6  # of 64; the network finds the people in any
 
 
-def test_demo_finds_the_drawn_people_and_repeats_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "demo"
-    first = run_json(capsys, folder)
-    results = (folder / "results.json").read_bytes()
-    assert first["images"] == len(synthetic.load_demo())
-    assert 0.5 < first["AP"] < 1  # people were drawn, imperfectly
-    assert 0.5 < first["AR"] < 1
-    assert first["decode_images_per_s"] > 0
-
-    second = run_json(capsys, folder)
-    assert (folder / "results.json").read_bytes() == results
-    for name in ("AP", "AR", "images", "persons"):
-        assert second[name] == first[name]
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, float]]]:
+    """A demo's folder and what it printed."""
+    folder = tmp_path_factory.mktemp("demo") / "demo_output"
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert demo.main(["--out", str(folder), "--pictures", str(PICTURES), "--json"]) == 0
+    return folder, json.loads(out.getvalue())
 
 
-def test_demo_folder_is_a_vamp_folder(tmp_path: Path) -> None:
-    demo.write_folder(tmp_path)
-    scenes = synthetic.load_demo()
-    listed = read_datalist(tmp_path / "datalist.txt")
-    assert listed.stems[:2] == ("000000000001", "000000000001_flip")
-    files = sorted((tmp_path / "vamp").iterdir())
-    assert [path.name for path in files] == [f"output_{i:06d}.npz" for i in range(2 * len(scenes))]
-    with np.load(files[0]) as arrays:
-        assert list(arrays) == ["output_0"]
-        assert arrays["output_0"].dtype == np.float16
-        assert arrays["output_0"].shape == (1, 34, 128, 128)
-    for i, scene in enumerate(scenes):
-        np.testing.assert_array_equal(read_outputs(files[2 * i])[0], scene.output)
-        np.testing.assert_array_equal(read_outputs(files[2 * i + 1])[0], scene.flipped)
+def test_demo_finds_the_drawn_people(made: tuple[Path, dict[str, dict[str, float]]]) -> None:
+    _, found = made
+    assert list(found) == ["fp32", "fp16", "int8"]
+    for one in found.values():
+        assert list(one) == ["AP", "AR", "network_images_per_s", "decode_images_per_s", "model_bytes"]
+        assert 0.6 < one["AP"] <= 1 and 0.6 < one["AR"] <= 1
+        assert one["network_images_per_s"] > 0 and one["decode_images_per_s"] > 0
+    assert found["fp32"]["model_bytes"] > found["fp16"]["model_bytes"] > found["int8"]["model_bytes"]
 
 
-def test_demo_prints_every_metric_and_the_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["demo", "--out", str(tmp_path / "demo")]) == 0
-    out = capsys.readouterr().out
-    for word in ("AP ", "AP50", "AP75", "APm", "APl", "AR ", "AR50", "AR75", "ARm", "ARl", "ms an image", "images/s"):
-        assert word in out
+def test_demo_leaves_every_step_s_files(made: tuple[Path, dict[str, dict[str, float]]]) -> None:
+    folder, _ = made
+    stems = [f"{number:012d}" for number in range(1, PICTURES + 1)]
+    listed = read_datalist(folder / "datalist.txt")
+    assert listed.stems == tuple(name for stem in stems for name in (stem, f"{stem}_flip"))
+    for dtype in demo_flow.DTYPES:
+        files = sorted(path.name for path in (folder / "outputs" / dtype).glob("*.npz"))
+        assert files == [f"output_{line:06d}.npz" for line in range(2 * PICTURES)]
+        with np.load(folder / "outputs" / dtype / files[0]) as arrays:
+            assert {name: (arrays[name].dtype, arrays[name].shape) for name in arrays} == {
+                "output_0": (np.float16, (1, 34, 64, 64))
+            }
+        for stem in stems:
+            plain, drawn = (
+                read_picture(path / f"{stem}.png") for path in (folder / "val2017", folder / "drawn" / dtype)
+            )
+            assert plain.shape == drawn.shape and not np.array_equal(plain, drawn)
+
+
+def test_demo_repeats_itself(made: tuple[Path, dict[str, dict[str, float]]], tmp_path: Path) -> None:
+    folder, _ = made
+    again = demo_flow.Folder(tmp_path / "again")
+    demo.run(again, PICTURES)
+    for name in ("person_keypoints_val2017.json", "results_fp32.json", "results_fp16.json", "results_int8.json"):
+        assert (again.root / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_demo_prints_a_table() -> None:
+    row = {
+        "AP": 0.5,
+        "AR": 0.625,
+        "network_images_per_s": 12.5,
+        "decode_images_per_s": 4000.0,
+        "model_bytes": 2_000_000,
+    }
+    text = demo.as_text(demo_flow.Folder(Path("here")), 64, {"fp32": row, "int8": row}, 60.0)
+    assert [line.split()[0] for line in text.splitlines()[1:3]] == ["fp32", "int8"]
+    assert text.splitlines()[1].split() == ["fp32", "0.5000", "0.6250", "12.5", "4000", "2.00", "MB"]
 
 
 def test_demo_leaves_the_folders_of_others_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,46 +100,22 @@ def test_demo_leaves_the_folders_of_others_alone(tmp_path: Path, capsys: pytest.
 
 
 def test_demo_keeps_what_was_added_to_its_folder(tmp_path: Path) -> None:
-    demo.write_folder(tmp_path)
+    folder = demo_flow.Folder(tmp_path)
+    demo.claim(folder)
     (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "vamp" / "output_000999.npz").write_bytes(b"of an older demo with more pictures")
-    demo.write_folder(tmp_path)
+    folder.outputs("fp32").mkdir(parents=True)
+    (folder.outputs("fp32") / "output_000999.npz").write_bytes(b"of an older demo with more pictures")
+    demo.claim(folder)
     assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert not (tmp_path / "vamp" / "output_000999.npz").exists()
+    assert not folder.outputs("fp32").exists()
+
+
+def test_the_network_is_small_enough_to_carry() -> None:
+    assert len(demo_flow.demo_network()) <= 4_000_000
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The scenes
-
-
-def test_bundled_scenes_are_small_and_varied() -> None:
-    scenes = synthetic.load_demo()
-    people = [len(scene.annotations) for scene in scenes]
-    assert len(scenes) == len(synthetic.DEMO_SCENES) == 12
-    assert [(count, scene.image_size) for count, scene in zip(people, scenes, strict=True)] == list(
-        synthetic.DEMO_SCENES
-    )
-    assert (min(people), max(people)) == (1, 10)
-    size = sum(path.stat().st_size for path in Path(hrnetae.__file__).with_name("data").iterdir() if path.is_file())
-    assert size <= 500_000
-
-
-def test_bundled_scenes_have_coco_ground_truth() -> None:
-    truth = synthetic.demo_ground_truth()
-    sizes = {image["id"]: (image["width"], image["height"]) for image in truth["images"]}
-    assert truth["categories"][0]["keypoints"] == list(hrnetae.COCO17.joints)
-    assert len({annotation["id"] for annotation in truth["annotations"]}) == len(truth["annotations"])
-    for annotation in truth["annotations"]:
-        x, y, v = np.array(annotation["keypoints"]).reshape(17, 3).T
-        width, height = sizes[annotation["image_id"]]
-        assert set(v) <= {0, 2}
-        assert annotation["num_keypoints"] == np.count_nonzero(v) > 0
-        assert (x >= 0).all() and (x < width).all() and (y >= 0).all() and (y < height).all()
-        left, top, box_width, box_height = annotation["bbox"]
-        seen = v > 0
-        assert (x[seen] >= left - 0.1).all() and (x[seen] <= left + box_width + 0.1).all()
-        assert (y[seen] >= top - 0.1).all() and (y[seen] <= top + box_height + 0.1).all()
-        assert annotation["area"] > 0
+# Scenes of network outputs
 
 
 @pytest.mark.parametrize("skeleton", [hrnetae.COCO17, hrnetae.CROWDPOSE14, hrnetae.Skeleton("dots", ("a", "b", "c"))])
@@ -200,9 +197,10 @@ def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     lines = [line for language, text in blocks(READMES[0]) if language == "console" for line in text.splitlines()]
     commands = [shlex.split(line) for line in lines if line.startswith("hrnetae ")]
-    assert {words[1] for words in commands} == {"demo", "eval"}
+    assert {words[1] for words in commands} == {"demo", "convert-image", "vamc", "vamp", "eval", "runstream"}
     for words in commands:
-        assert cli.main(words[1:]) == 0
+        fewer = ["--pictures", str(PICTURES)] if words[1] == "demo" else []
+        assert cli.main([*words[1:], *fewer]) == 0
 
 
 @needs_readme

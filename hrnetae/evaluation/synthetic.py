@@ -8,12 +8,9 @@ that is passed in.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,15 +25,6 @@ Float = NDArray[np.float64]
 SIGMA = 2.0  # cells, of every blob
 TAG_SPACING = 1.6  # between the tags of two people, before jitter
 STANDING_HEIGHT = (70.0, 340.0)  # pixels, in a picture whose longer side is 640
-
-DEMO_SEED = 20251123
-DEMO_NOISE = 1.0
-DEMO_HEAT_STEP = 1 / 128  # the bundled values are rounded to multiples of these, or they would not compress
-DEMO_TAG_STEP = 1 / 16
-DEMO_SCENES = (
-    (1, (640, 480)), (2, (480, 640)), (3, (640, 427)), (1, (427, 640)), (4, (500, 375)), (5, (333, 500)),
-    (6, (640, 359)), (2, (612, 612)), (8, (640, 425)), (3, (375, 500)), (10, (640, 480)), (4, (576, 431)),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,42 +132,6 @@ def ground_truth(
         "annotations": annotations,
         "categories": [person],
     }
-
-
-def draw_demo() -> list[Scene]:
-    """The scenes of the demo, drawn anew. The bundled ones were made by this function."""
-    rng = np.random.default_rng(DEMO_SEED)
-    steps = np.repeat((DEMO_HEAT_STEP, DEMO_TAG_STEP), len(COCO17)).astype(np.float32)[:, None, None]
-    scenes = []
-    for people, size in DEMO_SCENES:
-        scene = draw_scene(rng, people, size, noise=DEMO_NOISE)
-        output, flipped = ((np.rint(maps / steps) * steps).astype(np.float16) for maps in (scene.output, scene.flipped))
-        scenes.append(dataclasses.replace(scene, output=output, flipped=flipped))
-    return scenes
-
-
-def load_demo() -> list[Scene]:
-    """The scenes that are bundled with the package: VGA-like pictures of 1 to 10 people, in a fixed order."""
-    truth = demo_ground_truth()
-    scenes = []
-    with resources.files("hrnetae").joinpath("data", "demo.npz").open("rb") as stream, np.load(stream) as arrays:
-        for image in truth["images"]:
-            stem = image["file_name"].partition(".")[0]
-            found = [
-                {key: value for key, value in annotation.items() if key not in ("id", "image_id")}
-                for annotation in truth["annotations"]
-                if annotation["image_id"] == image["id"]
-            ]
-            size = (image["width"], image["height"])
-            scenes.append(Scene(arrays[stem], arrays[f"{stem}_flip"], size, found))
-    return scenes
-
-
-def demo_ground_truth() -> dict[str, Any]:
-    """The COCO file of the bundled scenes."""
-    text = resources.files("hrnetae").joinpath("data", "demo.json").read_text(encoding="utf-8")
-    truth: dict[str, Any] = json.loads(text)
-    return truth
 
 
 # ---------------------------------------------------------------------------------------------------------------------

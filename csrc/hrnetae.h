@@ -87,17 +87,6 @@ typedef struct {
 
 /* ------------------------------------------------------------------ the steps */
 
-enum { HAE_AXIS_PADDING = 16 }; /* entries past the last pixel, which name a cell and weigh nothing */
-
-typedef struct {
-    int in, out;
-    int32_t *near, *far; /* the two network cells around each output pixel */
-    float *near_weight, *far_weight;
-} HaeAxis;
-
-/* The memory that an axis needs, and the axis in it. */
-size_t hae_axis_bytes(int out);
-void hae_axis_fill(HaeAxis *axis, void *memory, int in, int out, int align_corners);
 int hae_resize_map(const HaeMaps *maps, int channel, int mirrored, int width, int height, int align_corners,
                    float *out);
 

@@ -396,29 +396,36 @@ static inline int64_t look_at_places(HaePeakFinder *finder, const HaeFound *foun
     return area;
 }
 
+/* Bounds of the averaged nodes of eight blocks and of those next to them. */
+static inline Lanes bounds_of_eight(const HaePeakFinder *finder, int block)
+{
+    const Lanes plain = lanes_load(finder->bounds[0].bound + block);
+    return finder->field->sides == 2 ? lanes_average(plain, lanes_load(finder->bounds[1].bound + block)) : plain;
+}
+
 /* Returns 0 where it gave up, because looking everywhere is cheaper. */
 static inline int look_at_nodes(HaePeakFinder *finder)
 {
     const HaeField *field = finder->field;
     const HaeBounds *bounds = finder->bounds;
     const HaeNodeTests tests = node_tests(finder, &field->grids[0]);
+    const Lanes threshold = lanes_all(tests.threshold);
     const int64_t most = (int64_t)field->width * field->height / 2;
+    const int blocks = bounds->across * bounds->down;
     int64_t area = 0;
     HaeFound found;
-    for (int down = 0; down < bounds->down; down++)
-        for (int across = 0; across < bounds->across; across++) {
-            const size_t at = (size_t)down * bounds->across + across;
-            ask_ahead(&finder->ahead, LINES_A_BLOCK);
-            const float bound =
-                field->sides == 2 ? hae_flip_average(bounds[0].bound[at], bounds[1].bound[at]) : bounds[0].bound[at];
-            if (!(bound > tests.threshold))
-                continue;
-            find_places(finder, &tests, across, down, &found);
+    for (int first = 0; first < blocks; first += LANES) {
+        int bits = lanes_above(bounds_of_eight(finder, first), threshold) & bits_of(blocks - first);
+        ask_ahead(&finder->ahead, LANES * LINES_A_BLOCK);
+        for (; bits; bits &= bits - 1) {
+            const int block = first + first_lane(bits);
+            find_places(finder, &tests, block % bounds->across, block / bounds->across, &found);
             if (found.count)
                 area += look_at_places(finder, &found);
             if (area > most)
                 return 0;
         }
+    }
     return 1;
 }
 

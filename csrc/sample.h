@@ -6,6 +6,7 @@
 #ifndef HRNETAE_SAMPLE_H
 #define HRNETAE_SAMPLE_H
 
+#include "axis.h"
 #include "flip.h"
 #include "lanes.h"
 
@@ -208,6 +209,24 @@ static inline void sample_tags(const HaeField *field, int joint, int x, int y, f
         const HaeSource source = tag_source(field, side, joint);
         tag[side] = sample_pixel(&source, x, y);
     }
+}
+
+/* Asks the memory for what sample_tags will read. */
+static inline void ask_for_tags(const HaeField *field, int joint, int x, int y)
+{
+#ifdef __GNUC__
+    for (int side = 0; side < field->length; side++) {
+        const HaeSource source = tag_source(field, side, joint);
+        const int column = source.grid->columns.near[x];
+        const size_t cell = source.maps->is_half ? sizeof(uint16_t) : sizeof(float);
+        const size_t at = (size_t)(source.mirrored ? hae_flip_column(column, source.maps->width) : column);
+        const char *data = source.maps->data;
+        __builtin_prefetch(data + (row_start(&source, source.grid->rows.near[y]) + at) * cell);
+        __builtin_prefetch(data + (row_start(&source, source.grid->rows.far[y]) + at) * cell);
+    }
+#else
+    (void)field, (void)joint, (void)x, (void)y;
+#endif
 }
 
 /* Pixels left.. of a row from its cells; `cells` starts at cell first_cell. */

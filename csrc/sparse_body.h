@@ -11,6 +11,7 @@ typedef struct {
     HaeBounds *bounds;        /* [joint][map][side] */
     void *line;               /* find_bounds' scratch */
     HaeCandidates candidates;
+    size_t *kept; /* per joint: how many of its candidates are above the threshold */
     HaeScratch *scratch;
     float *row; /* as wide as the widest map */
     HaePeakFinder *finder;
@@ -172,9 +173,10 @@ static int make_candidates(Work *work)
                                   hae_arena_take(work->arena, places * sizeof(int32_t)),
                                   hae_arena_take(work->arena, places * field->length * sizeof(float)),
                                   joints, count, field->length};
+    work->kept = hae_arena_take(work->arena, (size_t)joints * sizeof(size_t));
     HaePeakFinder *finder = work->finder = hae_arena_take(work->arena, sizeof(HaePeakFinder));
     HaeRanked *entries = hae_arena_take(work->arena, (size_t)count * sizeof(HaeRanked));
-    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !finder || !entries)
+    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !work->kept || !finder || !entries)
         return -1;
     finder->field = field;
     finder->reach = field->settings->nms_kernel / 2;
@@ -287,10 +289,21 @@ static void find_candidates(Work *work, int joint)
         candidates->value[first + place] = selection->entries[place].value;
         candidates->x[first + place] = x;
         candidates->y[first + place] = y;
-        sample_tags(field, joint, x, y, candidates->tag + (first + place) * field->length);
+        ask_for_tags(field, joint, x, y);
     }
+    work->kept[joint] = (size_t)selection->count;
     if (selection->count < candidates->count) /* nothing above the threshold follows */
         candidates->value[first + selection->count] = 0.0f;
+}
+
+/* The tags at a joint's candidates. They lie far apart in memory, which they were asked for when they were found. */
+static void read_tags(Work *work, int joint)
+{
+    HaeCandidates *candidates = &work->candidates;
+    const size_t first = (size_t)joint * candidates->count;
+    for (size_t at = first; at < first + work->kept[joint]; at++)
+        sample_tags(&work->field, joint, candidates->x[at], candidates->y[at],
+                    candidates->tag + at * candidates->length);
 }
 
 static void adjust_persons(Work *work, HaePersons *persons)
@@ -381,7 +394,10 @@ static int decode_with(Work *work, const HaeOutputs *outputs, const HaeSettings 
     for (int joint = 0; joint < outputs->joints; joint++) {
         find_joint_bounds(work, joint);
         find_candidates(work, joint);
+        if (joint > 0)
+            read_tags(work, joint - 1);
     }
+    read_tags(work, outputs->joints - 1);
     if (hae_group(&work->candidates, outputs->joint_order, settings, persons))
         return -1;
     if (settings->adjust || settings->mode == HAE_MMPOSE1)

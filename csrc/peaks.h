@@ -34,6 +34,7 @@
 #ifndef HRNETAE_PEAKS_H
 #define HRNETAE_PEAKS_H
 
+#include "adjust.h"
 #include "ahead.h"
 #include "bounds.h"
 #include "top_k.h"
@@ -63,7 +64,7 @@ enum {
 
 static inline HaeRanked ranked(const HaePeakFinder *finder, float value, int x, int y)
 {
-    return (HaeRanked){value, (int64_t)y * finder->field->width + x};
+    return (HaeRanked){value, 0, 0, (int64_t)y * finder->field->width + x};
 }
 
 /* Whether a pixel would be kept if it were a peak. */
@@ -102,28 +103,40 @@ static inline int promising(const HaePeakFinder *finder, const float *at)
     return lanes_above(values, lanes_all(finder->threshold)) & lanes_not_below(values, around);
 }
 
+/* What step 6 will ask for, while the neighbours are at hand. */
+static inline void note_slopes(HaeRanked *candidate, const float *heat, HaeRect seen, const HaeField *field, int x,
+                               int y)
+{
+    const HaePatch patch = {heat, seen.left, seen.top, RECT_WIDTH, field->width, field->height};
+    const HaeSlopes slopes = hae_slopes_at(&patch, x, y);
+    candidate->across = (int8_t)slopes.across;
+    candidate->down = (int8_t)slopes.down;
+}
+
 static inline void look_at_pixel(HaePeakFinder *finder, HaeRect seen, int x, int y)
 {
     const HaeField *field = finder->field;
     const int reach = finder->reach;
     const float *at = finder->heat + (y - seen.top) * RECT_WIDTH + (x - seen.left);
-    const HaeRanked candidate = ranked(finder, *at, x, y);
+    HaeRanked candidate = ranked(finder, *at, x, y);
     if (!(*at > finder->threshold) || !is_wanted(finder, candidate))
         return;
     const HaeRect around = clip_rect(field, (HaeRect){x - reach, y - reach, x + reach + 1, y + reach + 1});
-    if (is_window_maximum(at, (HaeRect){around.left - x, around.top - y, around.right - x, around.bottom - y}))
-        keep_peak(finder, candidate);
+    if (!is_window_maximum(at, (HaeRect){around.left - x, around.top - y, around.right - x, around.bottom - y}))
+        return;
+    note_slopes(&candidate, finder->heat, seen, field, x, y);
+    keep_peak(finder, candidate);
 }
 
 /* Looks at every pixel of a rectangle of at most RECT_WIDTH - 16 x RECT_HEIGHT - 16 pixels. */
 static inline void look_at(HaePeakFinder *finder, HaeRect rect)
 {
-    const int reach = finder->reach;
+    const int reach = finder->reach > 1 ? finder->reach : 1; /* a pixel's slopes need its neighbours in any case */
     const HaeRect seen = clip_rect(
         finder->field, (HaeRect){rect.left - reach, rect.top - reach, rect.right + reach, rect.bottom + reach});
     /* Where every pixel has its neighbours in sight, eight are judged at once. */
-    const int has_margin =
-        seen.left < rect.left && seen.top < rect.top && seen.right > rect.right && seen.bottom > rect.bottom;
+    const int has_margin = finder->reach > 0 && seen.left < rect.left && seen.top < rect.top
+                        && seen.right > rect.right && seen.bottom > rect.bottom;
     sample_heat(finder->field, finder->joint, seen, finder->scratch, finder->heat);
     for (int y = rect.top; y < rect.bottom; y++) {
         const float *row = finder->heat + (y - seen.top) * RECT_WIDTH - seen.left;

@@ -11,7 +11,8 @@ typedef struct {
     HaeBounds *bounds;        /* [joint][map][side] */
     void *line;               /* find_bounds' scratch */
     HaeCandidates candidates;
-    size_t *kept; /* per joint: how many of its candidates are above the threshold */
+    size_t *kept;      /* per joint: how many of its candidates are above the threshold */
+    HaeSlopes *slopes; /* of candidates, found with them */
     HaeScratch *scratch;
     float *row; /* as wide as the widest map */
     HaePeakFinder *finder;
@@ -174,9 +175,10 @@ static int make_candidates(Work *work)
                                   hae_arena_take(work->arena, places * field->length * sizeof(float)),
                                   joints, count, field->length};
     work->kept = hae_arena_take(work->arena, (size_t)joints * sizeof(size_t));
+    work->slopes = hae_arena_take(work->arena, places * sizeof(HaeSlopes));
     HaePeakFinder *finder = work->finder = hae_arena_take(work->arena, sizeof(HaePeakFinder));
     HaeRanked *entries = hae_arena_take(work->arena, (size_t)count * sizeof(HaeRanked));
-    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !work->kept || !finder || !entries)
+    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !work->kept || !work->slopes || !finder || !entries)
         return -1;
     finder->field = field;
     finder->reach = field->settings->nms_kernel / 2;
@@ -289,6 +291,8 @@ static void find_candidates(Work *work, int joint)
         candidates->value[first + place] = selection->entries[place].value;
         candidates->x[first + place] = x;
         candidates->y[first + place] = y;
+        work->slopes[first + place] =
+            (HaeSlopes){selection->entries[place].across, selection->entries[place].down};
         ask_for_tags(field, joint, x, y);
     }
     work->kept[joint] = (size_t)selection->count;
@@ -306,19 +310,31 @@ static void read_tags(Work *work, int joint)
                     candidates->tag + at * candidates->length);
 }
 
+/* The slopes at a grouped joint: those of the candidate that it was. */
+static HaeSlopes slopes_of(const Work *work, int joint, const float *row)
+{
+    const HaeCandidates *candidates = &work->candidates;
+    const size_t first = (size_t)joint * candidates->count;
+    for (size_t at = first; at < first + work->kept[joint]; at++)
+        if ((float)candidates->x[at] == row[0] && (float)candidates->y[at] == row[1])
+            return work->slopes[at];
+    return (HaeSlopes){0, 0}; /* a missing joint */
+}
+
 static void adjust_persons(Work *work, HaePersons *persons)
 {
     const HaeField *field = &work->field;
     const HaeSettings *settings = field->settings;
-    const int dark = settings->use_udp && settings->mode == HAE_REFERENCE;
     float *row = persons->rows;
     for (int person = 0; person < persons->count; person++)
         for (int joint = 0; joint < persons->joints; joint++, row += 3 + persons->length) {
-            if (!dark && !(row[2] > 0.0f) && settings->mode == HAE_REFERENCE)
-                continue;
-            const HaePatch patch = sample_patch(field, joint, hae_truncate(row[0]), hae_truncate(row[1]),
-                                                dark ? 2 : 1, work->scratch, work->search->heat);
-            hae_adjust_joint(row, &patch, settings);
+            if (settings->use_udp && settings->mode == HAE_REFERENCE) {
+                const HaePatch patch = sample_patch(field, joint, hae_truncate(row[0]), hae_truncate(row[1]), 2,
+                                                    work->scratch, work->search->heat);
+                hae_dark_step(row, &patch);
+            } else {
+                hae_adjust_joint(row, slopes_of(work, joint, row), field->width, field->height, settings);
+            }
         }
 }
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,7 @@ Maps: TypeAlias = npt.NDArray[Any]
 NetworkOutput: TypeAlias = Maps | Sequence[Any]
 
 
-@dataclass(frozen=True)
-class OutputMaps:
+class OutputMaps(NamedTuple):
     """One image's outputs in the order that the kernels read them.
 
     plain, flipped: scales x stages arrays (channels, height, width), float32 or float16, without gaps; scales in
@@ -33,12 +31,6 @@ class OutputMaps:
     stages: int
     tag_scale: int
     tag_stage: int
-
-    @property
-    def map_size(self) -> tuple[int, int]:
-        """(width, height) of the finest map of the largest scale."""
-        _, height, width = self.plain[self.stages - 1].shape
-        return width, height
 
 
 def arrange(
@@ -54,6 +46,8 @@ def arrange(
         with ``scales`` a sequence with one such entry per scale.
     Raises TypeError or ValueError that names the argument, what came and what was expected.
     """
+    if scales is None and _need_nothing(output, flipped, params, skeleton):
+        return OutputMaps([output], None if flipped is None else [flipped], 1, 1, 0, 0)
     order, tag_scale = _scale_order(scales, params)
     by_scale = [_stages(f"output{where}", entry) for where, entry in _entries("output", output, scales, order)]
     stages = len(by_scale[0])
@@ -83,6 +77,29 @@ def arrange(
         tag_scale=tag_scale,
         tag_stage=tag_stage,
     )
+
+
+# What most arrays are; others of their kind, such as those of another byte order, are looked at more closely.
+_USUAL = (np.dtype(np.float16), np.dtype(np.float32))
+
+
+def _need_nothing(
+    output: NetworkOutput, flipped: NetworkOutput | None, params: DecodeParams, skeleton: Skeleton
+) -> bool:
+    """The usual case, told at once: one stage of arrays that the kernels can read as they are. Judges nothing else."""
+    if not _is_usual(output) or not (flipped is None or (_is_usual(flipped) and flipped.shape == output.shape)):
+        return False
+    if output.shape[0] != _with_tags(params, skeleton):
+        return False
+    return params.tag_per_joint or params.mode != "mmpose1"
+
+
+def _is_usual(maps: Any) -> TypeGuard[Maps]:
+    if type(maps) is not np.ndarray or maps.ndim != 3 or maps.dtype not in _USUAL:
+        return False
+    _, height, width = maps.shape
+    flags = maps.flags
+    return 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and flags.c_contiguous and flags.aligned
 
 
 def _scale_order(scales: Sequence[float] | None, params: DecodeParams) -> tuple[list[int], int]:

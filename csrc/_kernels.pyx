@@ -8,7 +8,7 @@ from cpython.buffer cimport PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 import threading
@@ -68,7 +68,8 @@ cdef extern from "hrnetae.h" nogil:
     int hae_project_tags(const HaeOutputs *, const HaeSettings *, float *)
     int hae_heatmap_nms(const float *, int, int, int, int, float *)
     int hae_top_k(const float *, int, int, const HaeTags *, HaeCandidates *)
-    int hae_assign(const double *, int, int, int32_t *)
+    size_t hae_assign_bytes(int)
+    void hae_assign(void *, int, int, int32_t *)
     int hae_group(const HaeCandidates *, const int32_t *, const HaeSettings *, HaePersons *)
     void hae_adjust(HaePersons *, const HaeHeat *, const HaeSettings *)
     int hae_refine(HaePersons *, const HaeHeat *, const HaeTags *, const HaeSettings *)
@@ -461,11 +462,14 @@ def top_k(const float[:, :, ::1] peaks not None, const float[:, :, :, :] tags no
 
 def assign(const double[:, ::1] cost not None, int32_t[::1] column_of_row not None):
     """Step 5's assignment: fills the column of every row; cost has at most as many rows as columns."""
-    cdef int rows = <int>cost.shape[0], columns = <int>cost.shape[1], failed
-    with nogil:
-        failed = hae_assign(&cost[0, 0], rows, columns, &column_of_row[0])
-    if failed:
+    cdef int rows = <int>cost.shape[0], columns = <int>cost.shape[1]
+    cdef void *memory = malloc(hae_assign_bytes(columns))
+    if not memory:
         raise MemoryError
+    with nogil:
+        memcpy(memory, &cost[0, 0], <size_t>rows * columns * sizeof(double))
+        hae_assign(memory, rows, columns, &column_of_row[0])
+        free(memory)
 
 
 def group_by_tag(const float[:, ::1] value not None, const int32_t[:, ::1] x not None,

@@ -72,31 +72,16 @@ static const uint64_t *zeros_of_row(const Problem *p, int row)
     return zeros_of_line(p, p->line_of_row[row]);
 }
 
-enum { STRIP = 8 };
-
-/* Zeros are rare: most strips are left at once. Two lanes, as the smallest vector register has. */
-static int strip_has_zero(const double *cost)
-{
-    double least[2] = {INFINITY, INFINITY};
-    for (int i = 0; i < STRIP; i += 2)
-        for (int lane = 0; lane < 2; lane++) {
-            const double value = fabs(cost[i + lane]);
-            least[lane] = value < least[lane] ? value : least[lane];
-        }
-    return least[0] == 0.0 || least[1] == 0.0;
-}
-
+/* One bit a column, the last column first. All bits of a zero are 0 but its sign's; so told, each takes few
+ * instructions. */
 static uint64_t zeros_among(const double *cost, int count)
 {
-    uint64_t bits = 0;
-    int column = 0;
-    for (; column + STRIP <= count; column += STRIP)
-        if (strip_has_zero(cost + column))
-            for (int i = column; i < column + STRIP; i++)
-                bits |= (uint64_t)(cost[i] == 0.0) << i;
-    for (; column < count; column++)
-        bits |= (uint64_t)(cost[column] == 0.0) << column;
-    return bits;
+    uint64_t zeros = 0, number;
+    for (int column = count - 1; column >= 0; column--) {
+        memcpy(&number, cost + column, sizeof number);
+        zeros = zeros + zeros + (number + number < 1);
+    }
+    return zeros;
 }
 
 static void note_zeros(Problem *p, int line)
@@ -109,17 +94,18 @@ static void note_zeros(Problem *p, int line)
     }
 }
 
-/* In STRIP lanes, which do not wait for each other. */
+/* In lanes that do not wait for each other. */
 static double least_of(const double *cost, int count)
 {
-    double least[STRIP], all = cost[0];
+    enum { LANES = 8 };
+    double least[LANES], all = cost[0];
     int column = 0;
-    if (count >= STRIP) {
+    if (count >= LANES) {
         memcpy(least, cost, sizeof least);
-        for (column = STRIP; column + STRIP <= count; column += STRIP)
-            for (int lane = 0; lane < STRIP; lane++)
+        for (column = LANES; column + LANES <= count; column += LANES)
+            for (int lane = 0; lane < LANES; lane++)
                 least[lane] = cost[column + lane] < least[lane] ? cost[column + lane] : least[lane];
-        for (int lane = 0; lane < STRIP; lane++)
+        for (int lane = 0; lane < LANES; lane++)
             all = least[lane] < all ? least[lane] : all;
     }
     for (; column < count; column++)

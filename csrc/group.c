@@ -15,7 +15,8 @@ typedef struct {
     HaePersons *persons;
     float *key;            /* per person */
     unsigned char *keyed;  /* per person; 0: founded by a tag that is not finite, it meets nobody */
-    float *collected;      /* per person: joints x length tags in the order of collection */
+    float *collected;      /* per person: joints tags in the order of collection, where length is 1; else their sum */
+    size_t room;           /* of collected for a person */
     int32_t *collections;  /* per person: how many */
     float *mean;           /* per person: length */
     unsigned char *matchable; /* per person: its mean is finite */
@@ -65,15 +66,23 @@ static void write_joint(Groups *groups, int person, const Kept *kept, int candid
     }
 }
 
+/* hae_numpy_mean_column, tag by tag: NumPy adds vectors one after the other, so that a running sum has its bits; only
+ * single numbers are summed in another order, from the start. */
 static void collect_tag(Groups *groups, int person, const float *tag)
 {
     const int length = groups->persons->length;
-    float *collected = groups->collected + (size_t)person * groups->persons->joints * length;
+    float *collected = groups->collected + (size_t)person * groups->room;
     float *mean = groups->mean + (size_t)person * length;
     const int count = ++groups->collections[person];
-    memcpy(collected + (size_t)(count - 1) * length, tag, (size_t)length * sizeof(float));
-    for (int l = 0; l < length; l++)
-        mean[l] = hae_numpy_mean_column(collected, (size_t)count, (size_t)length, (size_t)l);
+    if (length == 1) {
+        collected[count - 1] = tag[0];
+        mean[0] = hae_numpy_mean_column(collected, (size_t)count, 1, 0);
+    } else {
+        for (int l = 0; l < length; l++) {
+            collected[l] = count == 1 ? tag[l] : collected[l] + tag[l];
+            mean[l] = collected[l] / (float)count;
+        }
+    }
     groups->matchable[person] = (unsigned char)all_finite(mean, length);
 }
 
@@ -252,13 +261,14 @@ static int groups_make(Groups *groups, HaePersons *persons, int capacity)
 {
     const size_t most = (size_t)capacity + 1, length = (size_t)persons->length, joints = (size_t)persons->joints;
     groups->persons = persons;
-    groups->collected = malloc(most * (joints * length + length + 1) * sizeof(float));
+    groups->room = length == 1 ? joints : length;
+    groups->collected = malloc(most * (groups->room + length + 1) * sizeof(float));
     groups->collections = malloc(most * sizeof(int32_t));
     groups->keyed = malloc(2 * most);
     persons->rows = malloc(most * joints * (3 + length) * sizeof(float));
     if (!groups->collected || !groups->collections || !groups->keyed || !persons->rows)
         return -1;
-    groups->mean = groups->collected + most * joints * length;
+    groups->mean = groups->collected + most * groups->room;
     groups->key = groups->mean + most * length;
     groups->matchable = groups->keyed + most;
     return 0;

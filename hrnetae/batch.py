@@ -21,7 +21,7 @@ Image = tuple[OutputMaps, tuple[int, int]]
 # An image's keypoints, scores and tags.
 People = tuple[Any, Any, Any]
 # Images of a portion for each thread: enough that the portions' ends do not count, few enough to be held in memory.
-PORTION = 16
+PORTION = 32
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ def _people_of(portion: _Portion) -> list[People]:
     """Waits for the threads."""
     for work in portion.work:
         work.result()
-    found = _kernels.people_of_batch(portion.images)
-    if None in found:
-        raise MemoryError(f"image {portion.first + found.index(None)} of the batch: no memory is left")
+    found: list[People] = []
+    for people in _kernels.people_of_batch(portion.images):
+        if people is None:
+            raise MemoryError(f"image {portion.first + len(found)} of the batch: no memory is left")
+        found.append(people)
     return found

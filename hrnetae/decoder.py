@@ -86,9 +86,7 @@ class Decoder:
 
         if workers <= 1:
             return [self._decode(*image_at(i)) for i in range(count)]
-        people = decode_all(
-            count, image_at, (self._flip_index, self._joint_order, self.params, LEVELS[LEVEL]), workers
-        )
+        people = decode_all(count, image_at, (self._flip_index, self._joint_order, self.params, LEVELS[LEVEL]), workers)
         return [Poses(*one, self.skeleton) for one in people]
 
     def _decode(self, maps: OutputMaps, image_size: tuple[int, int]) -> Poses:

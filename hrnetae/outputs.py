@@ -46,8 +46,9 @@ def arrange(
         with ``scales`` a sequence with one such entry per scale.
     Raises TypeError or ValueError that names the argument, what came and what was expected.
     """
-    if scales is None and _need_nothing(output, flipped, params, skeleton):
-        return OutputMaps([output], None if flipped is None else [flipped], 1, 1, 0, 0)
+    usual = _arrange_usual(output, flipped, params, skeleton) if scales is None else None
+    if usual is not None:
+        return usual
     order, tag_scale = _scale_order(scales, params)
     by_scale = [_stages(f"output{where}", entry) for where, entry in _entries("output", output, scales, order)]
     stages = len(by_scale[0])
@@ -83,15 +84,20 @@ def arrange(
 _USUAL = (np.dtype(np.float16), np.dtype(np.float32))
 
 
-def _need_nothing(
+def _arrange_usual(
     output: NetworkOutput, flipped: NetworkOutput | None, params: DecodeParams, skeleton: Skeleton
-) -> bool:
-    """The usual case, told at once: one stage of arrays that the kernels can read as they are. Judges nothing else."""
-    if not _is_usual(output) or not (flipped is None or (_is_usual(flipped) and flipped.shape == output.shape)):
-        return False
-    if output.shape[0] != _with_tags(params, skeleton):
-        return False
-    return params.tag_per_joint or params.mode != "mmpose1"
+) -> OutputMaps | None:
+    """The usual case, told at once: one stage of arrays that the kernels can read as they are. None for any other,
+    right or wrong."""
+    if not _is_usual(output) or output.shape[0] != _with_tags(params, skeleton):
+        return None
+    if params.mode == "mmpose1" and not params.tag_per_joint:
+        return None
+    if flipped is None:
+        return OutputMaps([output], None, 1, 1, 0, 0)
+    if not _is_usual(flipped) or flipped.shape != output.shape:
+        return None
+    return OutputMaps([output], [flipped], 1, 1, 0, 0)
 
 
 def _is_usual(maps: Any) -> TypeGuard[Maps]:

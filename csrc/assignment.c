@@ -241,8 +241,8 @@ static int copy_line(Problem *p, int line)
     return copy;
 }
 
-/* Where a shared line's rows are covered in part, the part that is unlike the first of them gets a line of its own. Each
- * line has a row, so there are no more than n. */
+/* Where a shared line's rows are covered in part, the part that is unlike the first of them gets a line of its own.
+ * Each line has a row, so there are no more than n. */
 static void share_no_more(Problem *p)
 {
     enum { UNSEEN = 2 };

@@ -13,12 +13,11 @@
 
 typedef struct {
     HaePersons *persons;
-    float *key;            /* per person */
-    unsigned char *keyed;  /* per person; 0: founded by a tag that is not finite, it meets nobody */
-    float *collected;      /* per person: joints tags in the order of collection, where length is 1; else their sum */
-    size_t room;           /* of collected for a person */
-    int32_t *collections;  /* per person: how many */
-    float *mean;           /* per person: length */
+    float *key;               /* per person; NaN, which equals nothing: founded by a tag that is not finite */
+    float *collected;         /* per person: the tags in the order of collection, if length is 1; else their sum */
+    size_t room;              /* of collected for a person */
+    int32_t *collections;     /* per person: how many */
+    float *mean;              /* per person: length */
     unsigned char *matchable; /* per person: its mean is finite */
 } Groups;
 
@@ -31,12 +30,12 @@ typedef struct {
 
 /* What the assignment of one joint needs; rows: candidates, columns: persons, both only where tags are finite. */
 typedef struct {
-    int32_t *row_of, *paired;   /* per candidate; per row */
+    int32_t *row_of, *paired;    /* per candidate; per row */
     int32_t *candidate, *person; /* of a row; of a column */
-    double *mean;               /* length x columns */
-    double *distance;           /* rows x columns */
-    double *cost;               /* what hae_assign works on */
-    int most;                   /* rows and columns that there is room for */
+    double *mean;                /* length x columns */
+    double *distance;            /* rows x columns */
+    double *cost;                /* what hae_assign works on */
+    int most;                    /* rows and columns that there is room for */
 } Matching;
 
 static int all_finite(const float *values, int count)
@@ -89,7 +88,7 @@ static void collect_tag(Groups *groups, int person, const float *tag)
 static int person_of_key(const Groups *groups, float key)
 {
     for (int person = 0; person < groups->persons->count; person++)
-        if (groups->keyed[person] && groups->key[person] == key)
+        if (groups->key[person] == key)
             return person;
     return -1;
 }
@@ -98,12 +97,11 @@ static void found(Groups *groups, const Kept *kept, int candidate)
 {
     HaePersons *persons = groups->persons;
     const float *tag = kept->tag + (size_t)candidate * persons->length;
-    const int keyed = all_finite(tag, persons->length);
-    int person = keyed ? person_of_key(groups, tag[0]) : -1;
+    const float key = all_finite(tag, persons->length) ? tag[0] : NAN;
+    int person = person_of_key(groups, key);
     if (person < 0) {
         person = persons->count++;
-        groups->keyed[person] = (unsigned char)keyed;
-        groups->key[person] = tag[0];
+        groups->key[person] = key;
         memset(joint_row(groups, person, 0), 0, (size_t)persons->joints * (3 + persons->length) * sizeof(float));
     }
     write_joint(groups, person, kept, candidate);
@@ -254,7 +252,7 @@ static void groups_free(Groups *groups)
 {
     free(groups->collected);
     free(groups->collections);
-    free(groups->keyed);
+    free(groups->matchable);
 }
 
 static int groups_make(Groups *groups, HaePersons *persons, int capacity)
@@ -264,13 +262,12 @@ static int groups_make(Groups *groups, HaePersons *persons, int capacity)
     groups->room = length == 1 ? joints : length;
     groups->collected = malloc(most * (groups->room + length + 1) * sizeof(float));
     groups->collections = malloc(most * sizeof(int32_t));
-    groups->keyed = malloc(2 * most);
+    groups->matchable = malloc(most);
     persons->rows = malloc(most * joints * (3 + length) * sizeof(float));
-    if (!groups->collected || !groups->collections || !groups->keyed || !persons->rows)
+    if (!groups->collected || !groups->collections || !groups->matchable || !persons->rows)
         return -1;
     groups->mean = groups->collected + most * groups->room;
     groups->key = groups->mean + most * length;
-    groups->matchable = groups->keyed + most;
     return 0;
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeGuard
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -89,23 +89,31 @@ def _arrange_usual(
 ) -> OutputMaps | None:
     """The usual case, told at once: one stage of arrays that the kernels can read as they are. None for any other,
     right or wrong."""
-    if not _is_usual(output) or output.shape[0] != _with_tags(params, skeleton):
+    plain = _usual_maps(output)
+    if plain is None or plain.shape[0] != _with_tags(params, skeleton):
         return None
     if params.mode == "mmpose1" and not params.tag_per_joint:
         return None
     if flipped is None:
-        return OutputMaps([output], None, 1, 1, 0, 0)
-    if not _is_usual(flipped) or flipped.shape != output.shape:
+        return OutputMaps([plain], None, 1, 1, 0, 0)
+    mirrored = _usual_maps(flipped)
+    if mirrored is None or mirrored.shape != plain.shape:
         return None
-    return OutputMaps([output], [flipped], 1, 1, 0, 0)
+    return OutputMaps([plain], [mirrored], 1, 1, 0, 0)
 
 
-def _is_usual(maps: Any) -> TypeGuard[Maps]:
-    if type(maps) is not np.ndarray or maps.ndim != 3 or maps.dtype not in _USUAL:
-        return False
+def _usual_maps(maps: Any) -> Maps | None:
+    """What _plain_maps makes of an array that needs no copy; None for any other."""
+    if type(maps) is not np.ndarray or maps.dtype not in _USUAL:
+        return None
+    if maps.ndim == 4 and len(maps) == 1:
+        maps = maps[0]
+    if maps.ndim != 3:
+        return None
     _, height, width = maps.shape
     flags = maps.flags
-    return 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and flags.c_contiguous and flags.aligned
+    usual = 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and flags.c_contiguous and flags.aligned
+    return maps if usual else None
 
 
 def _scale_order(scales: Sequence[float] | None, params: DecodeParams) -> tuple[list[int], int]:

@@ -101,7 +101,8 @@ int hae_project_tags(const HaeOutputs *outputs, const HaeSettings *settings, flo
 
 int hae_heatmap_nms(const float *heat, int joints, int height, int width, int kernel, float *peaks);
 int hae_top_k(const float *peaks, int height, int width, const HaeTags *tags, HaeCandidates *candidates);
-int hae_assign(const double *cost, int rows, int columns, int32_t *column_of_row);
+size_t hae_assign_bytes(int columns);
+void hae_assign(void *memory, int rows, int columns, int32_t *column_of_row);
 int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const HaeSettings *settings,
               HaePersons *persons);
 void hae_adjust(HaePersons *persons, const HaeHeat *heat, const HaeSettings *settings);

@@ -42,6 +42,13 @@ static inline Lanes lanes_replace(Lanes a, float value, Lanes b)
     return _mm256_blendv_ps(a, b, _mm256_cmp_ps(a, _mm256_set1_ps(value), _CMP_EQ_OQ));
 }
 
+/* hae_finite_or_lowest */
+static inline Lanes lanes_finite_or_lowest(Lanes a)
+{
+    const Lanes infinite = _mm256_set1_ps(INFINITY);
+    return _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), a, _mm256_cmp_ps(lanes_abs(a), infinite, _CMP_LT_OQ));
+}
+
 /* b where a is positive, else 0. */
 static inline Lanes lanes_where_positive(Lanes a, Lanes b)
 {
@@ -75,6 +82,7 @@ static inline Lanes lanes_abs(Lanes a) { HAE_LANES(fabsf(a.at[i])); }
 static inline Lanes lanes_rint_positive(Lanes a) { HAE_LANES(hae_rint_positive(a.at[i])); }
 static inline Lanes lanes_replace(Lanes a, float value, Lanes b) { HAE_LANES(a.at[i] == value ? b.at[i] : a.at[i]); }
 static inline Lanes lanes_where_positive(Lanes a, Lanes b) { HAE_LANES(a.at[i] > 0.0f ? b.at[i] : 0.0f); }
+static inline Lanes lanes_finite_or_lowest(Lanes a) { HAE_LANES(hae_finite_or_lowest(a.at[i])); }
 static inline int lanes_above(Lanes a, Lanes b)
 {
     int bits = 0;

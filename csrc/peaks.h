@@ -52,7 +52,6 @@ typedef struct {
     HaeSelection selection;
     int repeats;    /* a pixel may be looked at more than once */
     HaeAhead ahead; /* the next joint's heatmaps */
-    HaeScratch *scratch;
     float heat[RECT_WIDTH * RECT_HEIGHT];
 } HaePeakFinder;
 
@@ -124,7 +123,7 @@ static inline void look_at(HaePeakFinder *finder, HaeRect rect)
     /* Where every pixel has its neighbours in sight, eight are judged at once. */
     const int has_margin =
         seen.left < rect.left && seen.top < rect.top && seen.right > rect.right && seen.bottom > rect.bottom;
-    sample_heat(finder->field, finder->joint, seen, finder->scratch, finder->heat);
+    sample_heat(finder->field, finder->joint, seen, finder->heat);
     for (int y = rect.top; y < rect.bottom; y++) {
         const float *row = finder->heat + (y - seen.top) * RECT_WIDTH - seen.left;
         for (int left = rect.left; left < rect.right; left += LANES) {

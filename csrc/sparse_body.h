@@ -179,7 +179,6 @@ static int make_candidates(Work *work)
     finder->field = field;
     finder->reach = field->settings->nms_kernel / 2;
     finder->threshold = float_threshold(field->settings->detection_threshold);
-    finder->scratch = work->scratch;
     finder->blocks = make_blocks(work, finest_grid(work));
     finder->selection = (HaeSelection){entries, 0, count};
     return finder->blocks ? 0 : -1;
@@ -304,7 +303,7 @@ static void adjust_persons(Work *work, HaePersons *persons)
             if (!dark && !(row[2] > 0.0f) && settings->mode == HAE_REFERENCE)
                 continue;
             const HaePatch patch = sample_patch(field, joint, hae_truncate(row[0]), hae_truncate(row[1]),
-                                                dark ? 2 : 1, work->scratch, work->search->heat);
+                                                dark ? 2 : 1, work->search->heat);
             hae_adjust_joint(row, &patch, settings);
         }
 }
@@ -333,7 +332,7 @@ static void fill_in_joint(Work *work, float *row, int joint, const float *mean)
     if (pixel < 0)
         return;
     const int x = (int)(pixel % field->width), y = (int)(pixel / field->width);
-    const HaePatch patch = sample_patch(field, joint, x, y, 1, work->scratch, work->search->heat);
+    const HaePatch patch = sample_patch(field, joint, x, y, 1, work->search->heat);
     hae_fill_in(row, &patch, x, y, field->settings);
 }
 

@@ -35,7 +35,7 @@
 #define HRNETAE_PEAKS_H
 
 #include "ahead.h"
-#include "bounds.h"
+#include "slopes.h"
 #include "top_k.h"
 
 static inline float larger(float a, float b)
@@ -49,6 +49,7 @@ typedef struct {
     float threshold;  /* a float32 is above the threshold if it is larger than this */
     const HaeBounds *bounds; /* [map * sides + side] of this joint */
     const HaeBlocks *blocks; /* of the finest map */
+    HaeSlopes slopes;        /* where there are several maps, or one that is enlarged less than twofold */
     HaeSelection selection;
     int repeats;    /* a pixel may be looked at more than once */
     HaeAhead ahead; /* the next joint's heatmaps */
@@ -196,12 +197,6 @@ typedef struct {
     float tolerance;          /* 2 tau; along edges twice that */
     float level;              /* corners of a level cell differ by no more */
 } HaeNodeTests;
-
-/* The distance of neighbouring pixels in cells. */
-static inline float spacing(int cells, int pixels, int align_corners)
-{
-    return align_corners ? (float)(cells - 1) / (float)(pixels - 1) : (float)cells / (float)pixels;
-}
 
 static inline HaeNodeTests node_tests(const HaePeakFinder *finder, const HaeGrid *grid)
 {
@@ -421,6 +416,52 @@ static inline int look_at_nodes(HaePeakFinder *finder)
     return 1;
 }
 
+/* ------------------------------------------------------------------ where slopes turn */
+
+/* The places of a block, or the whole block where that is less. */
+static inline int64_t look_at_turns(HaePeakFinder *finder, const HaeTurns *turns, HaeRect block)
+{
+    const int margin = 2 * finder->reach;
+    const int64_t all = (int64_t)(block.right - block.left + margin + LANES) * (block.bottom - block.top + margin);
+    int64_t area = 0;
+    for (int i = 0; i < turns->count; i++) {
+        const HaeRect rect = turns->rects[i];
+        area += (int64_t)(rect.right - rect.left + margin + LANES) * (rect.bottom - rect.top + margin);
+    }
+    if (area > all) {
+        look_at_any(finder, block);
+        return all;
+    }
+    for (int i = 0; i < turns->count; i++)
+        look_at_any(finder, turns->rects[i]);
+    return area;
+}
+
+/* Returns 0 where it gave up, because looking at whole blocks is cheaper. */
+static inline int look_at_slopes(HaePeakFinder *finder)
+{
+    const HaeField *field = finder->field;
+    const HaeBlocks *blocks = finder->blocks;
+    const float tolerance = slope_tolerance(&finder->slopes, finder->bounds);
+    const int64_t most = (int64_t)field->width * field->height;
+    float *bound = blocks->line + 3 * (size_t)blocks->across;
+    int64_t area = 0;
+    HaeTurns turns;
+    for (int down = 0; down < blocks->down; down++) {
+        bound_heat_of_row(field, finder->bounds, blocks, down, bound);
+        for (int across = 0; across < blocks->across; across++) {
+            const HaeRect rect = block_rect(blocks->base, across, down);
+            if (is_empty(rect) || !(bound[across] > finder->threshold))
+                continue;
+            find_turns(&finder->slopes, finder->joint, finder->threshold, tolerance, across, down, &turns);
+            area += look_at_turns(finder, &turns, rect);
+            if (area > most)
+                return 0;
+        }
+    }
+    return 1;
+}
+
 /* ------------------------------------------------------------------ which way */
 
 static inline int nodes_suffice(const HaePeakFinder *finder)
@@ -438,16 +479,20 @@ static inline void find_peaks(HaePeakFinder *finder)
         look_everywhere(finder);
         return;
     }
-    if (!nodes_suffice(finder)) {
+    const int by_nodes = nodes_suffice(finder);
+    if (!by_nodes && !finder->slopes.usable) {
         look_at_blocks(finder);
         return;
     }
     finder->repeats = 1;
-    if (look_at_nodes(finder))
+    if (by_nodes ? look_at_nodes(finder) : look_at_slopes(finder))
         return;
     finder->repeats = 0;
     finder->selection.count = 0;
-    look_everywhere(finder);
+    if (by_nodes)
+        look_everywhere(finder);
+    else
+        look_at_blocks(finder);
 }
 
 #endif

@@ -159,6 +159,21 @@ static const HaeGrid *finest_grid(const Work *work)
     return finest;
 }
 
+static int make_slopes(Work *work, const HaeBlocks *blocks, HaeSlopes *slopes)
+{
+    const size_t maps = (size_t)work->maps;
+    *slopes = (HaeSlopes){.field = &work->field, .blocks = blocks};
+    slopes->columns = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    slopes->rows = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    slopes->free_columns = hae_arena_take(work->arena, (size_t)blocks->across);
+    slopes->free_row = hae_arena_take(work->arena, (size_t)blocks->base->height);
+    int32_t *numbers = hae_arena_take(work->arena, slopes_numbers(blocks, work->maps) * sizeof(int32_t));
+    if (!slopes->columns || !slopes->rows || !slopes->free_columns || !slopes->free_row || !numbers)
+        return -1;
+    fill_slopes(slopes, work->maps, numbers);
+    return 0;
+}
+
 static int make_candidates(Work *work)
 {
     const HaeField *field = &work->field;
@@ -181,7 +196,10 @@ static int make_candidates(Work *work)
     finder->threshold = float_threshold(field->settings->detection_threshold);
     finder->blocks = make_blocks(work, finest_grid(work));
     finder->selection = (HaeSelection){entries, 0, count};
-    return finder->blocks ? 0 : -1;
+    if (!finder->blocks)
+        return -1;
+    finder->slopes.usable = 0;
+    return nodes_suffice(finder) ? 0 : make_slopes(work, finder->blocks, &finder->slopes);
 }
 
 static int make_search(Work *work)

@@ -4,6 +4,7 @@
 #ifndef HRNETAE_SEARCH_BLOCKS_H
 #define HRNETAE_SEARCH_BLOCKS_H
 
+#include "cell_heat.h"
 #include "peaks.h"
 #include "refine.h"
 
@@ -31,6 +32,7 @@ typedef struct {
     int across, down;    /* blocks; arrays of blocks are padded to a multiple of LANES */
     int has_empty_blocks; /* the projection skips some */
     int one_grid;        /* heat and tags are on the cells of one map size, not projected from several */
+    HaeCellHeat cell_heat; /* where they are projected from several */
     HaeScratch *scratch;
     float *heat_bound;   /* [block]; -infinity where a block has no pixels */
     float *low[MAX_LENGTH], *high[MAX_LENGTH]; /* [block]: the range of the tags, infinite where one is not finite */
@@ -46,7 +48,6 @@ typedef struct {
     int joint, values_are_plain; /* plain: the joint's heat is finite everywhere */
     const HaeBounds *bounds;     /* of the joint */
     const float *mean;           /* of the person */
-    float *row;                  /* scratch: as wide as the widest map */
     float heat[RECT_WIDTH * RECT_HEIGHT]; /* scratch: of patches */
 } HaeSearch;
 

@@ -12,7 +12,6 @@ typedef struct {
     void *line;               /* find_bounds' scratch */
     HaeCandidates candidates;
     HaeScratch *scratch;
-    float *row; /* as wide as the widest map */
     HaePeakFinder *finder;
     HaeSearch *search;
 } Work;
@@ -105,8 +104,7 @@ static int make_bounds(Work *work)
     float *cells = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
     work->line = hae_arena_take(work->arena, 4 * (widest + 4 * BLOCK) * sizeof(int32_t));
     work->scratch = hae_arena_take(work->arena, sizeof(HaeScratch));
-    work->row = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
-    if (!bounds || !value || !cells || !work->line || !work->scratch || !work->row)
+    if (!bounds || !value || !cells || !work->line || !work->scratch)
         return -1;
     work->scratch->cells = cells;
     work->bounds = bounds;
@@ -202,6 +200,19 @@ static int make_candidates(Work *work)
     return nodes_suffice(finder) ? 0 : make_slopes(work, finder->blocks, &finder->slopes);
 }
 
+static int make_cell_heat(Work *work, const HaeGrid *base, HaeCellHeat *heat)
+{
+    const size_t maps = (size_t)work->maps, numbers = touched_numbers(base->width) + touched_numbers(base->height);
+    *heat = (HaeCellHeat){.field = &work->field};
+    heat->columns = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    heat->rows = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    int32_t *memory = hae_arena_take(work->arena, maps * numbers * sizeof(int32_t));
+    if (!heat->columns || !heat->rows || !memory)
+        return -1;
+    fill_cell_heat(heat, base, work->maps, memory);
+    return 0;
+}
+
 static int make_search(Work *work)
 {
     const HaeField *field = &work->field;
@@ -223,8 +234,9 @@ static int make_search(Work *work)
     search->across = across;
     search->down = down;
     search->one_grid = work->maps == 1;
+    if (!search->one_grid && make_cell_heat(work, grid, &search->cell_heat))
+        return -1;
     search->scratch = work->scratch;
-    search->row = work->row;
     search->heat_bound = values;
     search->block_bound = values + (1 + 2 * MAX_LENGTH) * blocks;
     search->waiting_bound = search->block_bound + blocks;

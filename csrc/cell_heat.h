@@ -1,0 +1,115 @@
+/* Bounds of the heat in each cell of the tag grid, where it comes from several maps.
+ *
+ * Before rounding a pixel's heat is the mean over the maps of numbers between the nodes around the pixel, the sides
+ * averaged, so the mean of the largest of these nodes bounds it for all pixels of a cell. With F the largest distance
+ * of such a node from 0 and n the number of maps, the rounding of the pixel, of the averaged nodes and of the sums here
+ * stays below (n + 16) 2^-23 F; four times that is added. Nothing is added where all nodes are 0: so is the heat then.
+ */
+#ifndef HRNETAE_CELL_HEAT_H
+#define HRNETAE_CELL_HEAT_H
+
+#include "nodes.h"
+
+enum { WIDE = 40 }; /* nodes of a map around a block, each way, at most */
+
+typedef struct {
+    const HaeField *field;
+    HaeTouched *columns, *rows; /* [map] */
+    int usable;
+} HaeCellHeat;
+
+/* The nodes of a map around a block; farthest: of each row, from 0. */
+typedef struct {
+    float node[WIDE][WIDE + LANES], farthest[WIDE];
+} HaeWideTile;
+
+static inline void fill_cell_heat(HaeCellHeat *heat, const HaeGrid *base, int maps, int32_t *numbers)
+{
+    heat->usable = 1;
+    for (int map = 0; map < maps; map++) {
+        const HaeGrid *grid = &heat->field->grids[map];
+        heat->columns[map] = touch_axis(&grid->columns, base->first_column, base->width, maps, 0.0f, numbers);
+        numbers += touched_numbers(base->width);
+        heat->rows[map] = touch_axis(&grid->rows, base->first_row, base->height, maps, 0.0f, numbers);
+        numbers += touched_numbers(base->height);
+        heat->usable &= heat->columns[map].count <= WIDE && heat->rows[map].count <= WIDE;
+    }
+}
+
+/* The nodes of a block's tile that the map has. */
+static inline void load_wide_tile(const HaeCellHeat *heat, int map, int joint, int left, int top, HaeWideTile *tile)
+{
+    const HaeGrid *grid = &heat->field->grids[map];
+    const HaeSource plain = heat_source(heat->field, map, 0, joint);
+    const int across = heat->columns[map].count < grid->width - left ? heat->columns[map].count : grid->width - left;
+    const int down = heat->rows[map].count < grid->height - top ? heat->rows[map].count : grid->height - top;
+    float mirrored[WIDE + LANES] = {0.0f};
+    for (int row = 0; row < down; row++) {
+        float *node = tile->node[row];
+        Lanes farthest = lanes_all(0.0f);
+        lanes_store(node + (across & ~(LANES - 1)), farthest); /* what the row does not fill */
+        load_cells(&plain, top + row, left, across, node);
+        if (heat->field->sides == 2) {
+            const HaeSource source = heat_source(heat->field, map, 1, joint);
+            load_cells(&source, top + row, left, across, mirrored);
+        }
+        for (int x = 0; x < across; x += LANES) {
+            const Lanes one = lanes_load(node + x), other = lanes_load(mirrored + x);
+            farthest = lanes_max(lanes_max(lanes_abs(one), lanes_abs(other)), farthest);
+            if (heat->field->sides == 2)
+                lanes_store(node + x, lanes_average(one, other));
+        }
+        tile->farthest[row] = lanes_largest(farthest);
+    }
+}
+
+/* The largest nodes around the eight cells in row y of a block, from column `cell`; returns the farthest from 0. */
+static inline float largest_around(const HaeWideTile *tile, const HaeTouched *columns, const HaeTouched *rows, int cell,
+                                   int y, float out[BLOCK])
+{
+    const int32_t *first = columns->nodes.first + cell, *last = columns->nodes.last + cell;
+    const int top = rows->nodes.first[y], bottom = rows->nodes.last[y];
+    float line[WIDE + LANES], farthest = tile->farthest[top];
+    for (int x = 0; x < columns->count; x += LANES) {
+        Lanes largest = lanes_load(tile->node[top] + x);
+        for (int row = top + 1; row <= bottom; row++)
+            largest = lanes_max(lanes_load(tile->node[row] + x), largest);
+        lanes_store(line + x, largest);
+    }
+    for (int row = top + 1; row <= bottom; row++)
+        farthest = tile->farthest[row] > farthest ? tile->farthest[row] : farthest;
+    for (int x = 0; x < BLOCK; x++)
+        out[x] = line[first[x]];
+    for (int i = 1; i < columns->nodes.longest; i++)
+        for (int x = 0; x < BLOCK; x++) {
+            const float node = line[first[x] + i < last[x] ? first[x] + i : last[x]];
+            out[x] = node > out[x] ? node : out[x];
+        }
+    return farthest;
+}
+
+/* Bounds of the heat of the cells of a block of the tag grid, row by row. */
+static inline void bound_cell_heat(const HaeCellHeat *heat, int joint, int across, int down, float bounds[BLOCK * BLOCK])
+{
+    const int maps = heat->field->outputs->scales * heat->field->outputs->stages;
+    float farthest[BLOCK] = {0.0f}, largest[BLOCK];
+    HaeWideTile tile;
+    memset(bounds, 0, BLOCK * BLOCK * sizeof(float));
+    for (int map = 0; map < maps; map++) {
+        const HaeTouched *columns = &heat->columns[map], *rows = &heat->rows[map];
+        load_wide_tile(heat, map, joint, columns->start[across], rows->start[down], &tile);
+        for (int row = 0; row < BLOCK; row++) {
+            float *sum = bounds + row * BLOCK;
+            const float far = largest_around(&tile, columns, rows, across * BLOCK, down * BLOCK + row, largest);
+            farthest[row] = far > farthest[row] ? far : farthest[row];
+            lanes_store(sum, lanes_add(lanes_load(sum), lanes_load(largest)));
+        }
+    }
+    for (int row = 0; row < BLOCK; row++) {
+        float *sum = bounds + row * BLOCK;
+        const float slack = farthest[row] > 0.0f ? farthest[row] * 0x1p-21f * (float)(maps + 16) + 0x1p-100f : 0.0f;
+        lanes_store(sum, lanes_add(lanes_mul(lanes_load(sum), lanes_all(1.0f / (float)maps)), lanes_all(slack)));
+    }
+}
+
+#endif

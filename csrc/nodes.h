@@ -1,0 +1,73 @@
+/* Which nodes of each map lie around the pixels of a grid's cells: a node is a number of the map, and stands at the
+ * corners of its own cells.
+ */
+#ifndef HRNETAE_NODES_H
+#define HRNETAE_NODES_H
+
+#include "bounds.h"
+
+/* For each cell a range of slopes or nodes, counted from the first node of the cell's block. */
+typedef struct {
+    int32_t *first, *last; /* [cell] */
+    int longest;
+} HaeRanges;
+
+/* What the pixels of each column (or row) of a grid, its cells, touch of one map. */
+typedef struct {
+    int32_t *start;   /* [block]: the first node of the block's tile */
+    HaeRanges slopes; /* between the pixels and their neighbours */
+    HaeRanges nodes;  /* around the pixels */
+    int count;        /* nodes of a tile */
+    float factor;     /* a slope's share in the difference of two pixels */
+} HaeTouched;
+
+static inline int within(int at, int count)
+{
+    return at < 0 ? 0 : at < count ? at : count - 1;
+}
+
+/* The size of what touch_axis fills. */
+static inline size_t touched_numbers(int cells)
+{
+    return 5 * (size_t)blocks_of(cells) * BLOCK;
+}
+
+/* The distance of neighbouring pixels in cells. */
+static inline float spacing(int cells, int pixels, int align_corners)
+{
+    if (!align_corners)
+        return (float)cells / (float)pixels;
+    return pixels > 1 ? (float)(cells - 1) / (float)(pixels - 1) : 0.0f;
+}
+
+static inline void set_range_of_cell(HaeRanges *ranges, int cell, int first, int last)
+{
+    ranges->first[cell] = first;
+    ranges->last[cell] = last;
+    ranges->longest = last - first + 1 > ranges->longest ? last - first + 1 : ranges->longest;
+}
+
+/* first: the first pixel of each cell (HaeGrid). Cells beyond the last one are like it. */
+static inline HaeTouched touch_axis(const HaeAxis *axis, const int32_t *first, int cells, int maps, float spacing,
+                                    int32_t *memory)
+{
+    const int all = blocks_of(cells) * BLOCK, pixels = axis->out;
+    HaeTouched touched = {memory, {memory + all, memory + 2 * all, 0}, {memory + 3 * all, memory + 4 * all, 0}, 0,
+                          spacing / (float)maps};
+    for (int cell = 0; cell < all; cell++) {
+        const int own = cell < cells ? cell : cells - 1, begin = first[own], end = first[own + 1];
+        const int lowest = axis->near[within(begin - 1, pixels)], highest = axis->near[within(end, pixels)];
+        if (cell % BLOCK == 0)
+            touched.start[cell / BLOCK] = lowest;
+        const int start = touched.start[cell / BLOCK];
+        set_range_of_cell(&touched.slopes, cell, lowest - start, highest - start);
+        set_range_of_cell(&touched.nodes, cell, axis->near[within(begin, pixels)] - start,
+                          axis->far[within(end - 1, pixels)] - start);
+        /* A slope needs two nodes, and a pair of slopes three. */
+        const int count = highest + 3 - start;
+        touched.count = count > touched.count ? count : touched.count;
+    }
+    return touched;
+}
+
+#endif

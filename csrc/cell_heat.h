@@ -10,17 +10,15 @@
 
 #include "nodes.h"
 
-enum { WIDE = 40 }; /* nodes of a map around a block, each way, at most */
-
 typedef struct {
     const HaeField *field;
     HaeTouched *columns, *rows; /* [map] */
     int usable;
 } HaeCellHeat;
 
-/* The nodes of a map around a block; farthest: of each row, from 0. */
+/* The nodes of a map around a block, WIDE at most each way; farthest: of each row, from 0. */
 typedef struct {
-    float node[WIDE][WIDE + LANES], farthest[WIDE];
+    float node[WIDE][WIDE + 2 * LANES], farthest[WIDE];
 } HaeWideTile;
 
 static inline void fill_cell_heat(HaeCellHeat *heat, const HaeGrid *base, int maps, int32_t *numbers)
@@ -43,15 +41,18 @@ static inline void load_wide_tile(const HaeCellHeat *heat, int map, int joint, i
     const HaeSource plain = heat_source(heat->field, map, 0, joint);
     const int across = heat->columns[map].count < grid->width - left ? heat->columns[map].count : grid->width - left;
     const int down = heat->rows[map].count < grid->height - top ? heat->rows[map].count : grid->height - top;
-    float mirrored[WIDE + LANES] = {0.0f};
+    float mirrored[WIDE + 2 * LANES] = {0.0f};
     for (int row = 0; row < down; row++) {
         float *node = tile->node[row];
         Lanes farthest = lanes_all(0.0f);
-        lanes_store(node + (across & ~(LANES - 1)), farthest); /* what the row does not fill */
         load_cells(&plain, top + row, left, across, node);
         if (heat->field->sides == 2) {
             const HaeSource source = heat_source(heat->field, map, 1, joint);
             load_cells(&source, top + row, left, across, mirrored);
+        }
+        for (int x = across; x <= WIDE; x += LANES) { /* the rest: anything finite */
+            lanes_store(node + x, lanes_all(0.0f));
+            lanes_store(mirrored + x, lanes_all(0.0f));
         }
         for (int x = 0; x < across; x += LANES) {
             const Lanes one = lanes_load(node + x), other = lanes_load(mirrored + x);
@@ -63,46 +64,38 @@ static inline void load_wide_tile(const HaeCellHeat *heat, int map, int joint, i
     }
 }
 
-/* The largest nodes around the eight cells in row y of a block, from column `cell`; returns the farthest from 0. */
-static inline float largest_around(const HaeWideTile *tile, const HaeTouched *columns, const HaeTouched *rows, int cell,
-                                   int y, float out[BLOCK])
+/* The largest nodes around the eight cells in row y of a block, from column `cell`. */
+static inline Lanes largest_around(const HaeWideTile *tile, const HaeTouched *columns, const HaeRanges *rows, int cell,
+                                   int y)
 {
-    const int32_t *first = columns->nodes.first + cell, *last = columns->nodes.last + cell;
-    const int top = rows->nodes.first[y], bottom = rows->nodes.last[y];
-    float line[WIDE + LANES], farthest = tile->farthest[top];
-    for (int x = 0; x < columns->count; x += LANES) {
-        Lanes largest = lanes_load(tile->node[top] + x);
-        for (int row = top + 1; row <= bottom; row++)
-            largest = lanes_max(lanes_load(tile->node[row] + x), largest);
-        lanes_store(line + x, largest);
+    const int lines = lines_of(columns->count);
+    HaeLine line;
+    for (int i = 0; i < lines; i++) {
+        line.at[i] = lanes_load(tile->node[rows->first[y]] + i * LANES);
+        for (int row = rows->first[y] + 1; row <= rows->last[y]; row++)
+            line.at[i] = lanes_max(lanes_load(tile->node[row] + i * LANES), line.at[i]);
     }
-    for (int row = top + 1; row <= bottom; row++)
-        farthest = tile->farthest[row] > farthest ? tile->farthest[row] : farthest;
-    for (int x = 0; x < BLOCK; x++)
-        out[x] = line[first[x]];
-    for (int i = 1; i < columns->nodes.longest; i++)
-        for (int x = 0; x < BLOCK; x++) {
-            const float node = line[first[x] + i < last[x] ? first[x] + i : last[x]];
-            out[x] = node > out[x] ? node : out[x];
-        }
-    return farthest;
+    line.at[lines] = lanes_all(0.0f);
+    return pick_largest(&line, lines, &columns->nodes, cell);
 }
 
 /* Bounds of the heat of the cells of a block of the tag grid, row by row. */
 static inline void bound_cell_heat(const HaeCellHeat *heat, int joint, int across, int down, float bounds[BLOCK * BLOCK])
 {
-    const int maps = heat->field->outputs->scales * heat->field->outputs->stages;
-    float farthest[BLOCK] = {0.0f}, largest[BLOCK];
+    const int maps = count_maps(heat->field);
+    float farthest[BLOCK] = {0.0f};
     HaeWideTile tile;
     memset(bounds, 0, BLOCK * BLOCK * sizeof(float));
     for (int map = 0; map < maps; map++) {
-        const HaeTouched *columns = &heat->columns[map], *rows = &heat->rows[map];
-        load_wide_tile(heat, map, joint, columns->start[across], rows->start[down], &tile);
+        const HaeTouched *columns = &heat->columns[map];
+        const HaeRanges *rows = &heat->rows[map].nodes;
+        load_wide_tile(heat, map, joint, columns->start[across], heat->rows[map].start[down], &tile);
         for (int row = 0; row < BLOCK; row++) {
             float *sum = bounds + row * BLOCK;
-            const float far = largest_around(&tile, columns, rows, across * BLOCK, down * BLOCK + row, largest);
-            farthest[row] = far > farthest[row] ? far : farthest[row];
-            lanes_store(sum, lanes_add(lanes_load(sum), lanes_load(largest)));
+            const int y = down * BLOCK + row;
+            for (int at = rows->first[y]; at <= rows->last[y]; at++)
+                farthest[row] = tile.farthest[at] > farthest[row] ? tile.farthest[at] : farthest[row];
+            lanes_store(sum, lanes_add(lanes_load(sum), largest_around(&tile, columns, rows, across * BLOCK, y)));
         }
     }
     for (int row = 0; row < BLOCK; row++) {

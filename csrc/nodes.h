@@ -10,7 +10,16 @@
 typedef struct {
     int32_t *first, *last; /* [cell] */
     int longest;
+    int32_t *other; /* [cell]: where a second run of numbers begins that, with the one at `first`, covers the range */
+    int run;        /* how long they are */
 } HaeRanges;
+
+/* Slopes or nodes side by side. */
+enum { WIDE = 40, LINES = WIDE / LANES };
+
+typedef struct {
+    Lanes at[LINES + 1];
+} HaeLine;
 
 /* What the pixels of each column (or row) of a grid, its cells, touch of one map. */
 typedef struct {
@@ -21,6 +30,11 @@ typedef struct {
     float factor;     /* a slope's share in the difference of two pixels */
 } HaeTouched;
 
+static inline int count_maps(const HaeField *field)
+{
+    return field->outputs->scales * field->outputs->stages;
+}
+
 static inline int within(int at, int count)
 {
     return at < 0 ? 0 : at < count ? at : count - 1;
@@ -29,7 +43,7 @@ static inline int within(int at, int count)
 /* The size of what touch_axis fills. */
 static inline size_t touched_numbers(int cells)
 {
-    return 5 * (size_t)blocks_of(cells) * BLOCK;
+    return 7 * (size_t)blocks_of(cells) * BLOCK;
 }
 
 /* The distance of neighbouring pixels in cells. */
@@ -47,13 +61,23 @@ static inline void set_range_of_cell(HaeRanges *ranges, int cell, int first, int
     ranges->longest = last - first + 1 > ranges->longest ? last - first + 1 : ranges->longest;
 }
 
+static inline void find_runs(HaeRanges *ranges, int cells)
+{
+    while (2 * ranges->run < ranges->longest)
+        ranges->run *= 2;
+    for (int cell = 0; cell < cells; cell++) {
+        const int other = ranges->last[cell] + 1 - ranges->run;
+        ranges->other[cell] = other > ranges->first[cell] ? other : ranges->first[cell];
+    }
+}
+
 /* first: the first pixel of each cell (HaeGrid). Cells beyond the last one are like it. */
 static inline HaeTouched touch_axis(const HaeAxis *axis, const int32_t *first, int cells, int maps, float spacing,
                                     int32_t *memory)
 {
     const int all = blocks_of(cells) * BLOCK, pixels = axis->out;
-    HaeTouched touched = {memory, {memory + all, memory + 2 * all, 0}, {memory + 3 * all, memory + 4 * all, 0}, 0,
-                          spacing / (float)maps};
+    HaeTouched touched = {memory, {memory + all, memory + 2 * all, 0, memory + 3 * all, 1},
+                          {memory + 4 * all, memory + 5 * all, 0, memory + 6 * all, 1}, 0, spacing / (float)maps};
     for (int cell = 0; cell < all; cell++) {
         const int own = cell < cells ? cell : cells - 1, begin = first[own], end = first[own + 1];
         const int lowest = axis->near[within(begin - 1, pixels)], highest = axis->near[within(end, pixels)];
@@ -67,7 +91,32 @@ static inline HaeTouched touch_axis(const HaeAxis *axis, const int32_t *first, i
         const int count = highest + 3 - start;
         touched.count = count > touched.count ? count : touched.count;
     }
+    find_runs(&touched.slopes, all);
+    find_runs(&touched.nodes, all);
     return touched;
+}
+
+static inline int lines_of(int numbers)
+{
+    return (numbers + LANES - 1) / LANES;
+}
+
+/* The largest number of each of eight cells' ranges, or of more: of the runs that cover them. A number is replaced by
+ * the largest of the run that begins there, whose length doubles with each turn. line has one Lanes more than `lines`,
+ * which may hold any finite numbers. */
+static inline Lanes pick_largest(HaeLine *line, int lines, const HaeRanges *ranges, int cell)
+{
+    for (int run = 1; run < ranges->run; run *= 2)
+        for (int i = 0; i < lines; i++) {
+            Lanes later = lanes_next(line->at[i], line->at[i + 1]), after = line->at[i + 1];
+            for (int step = 1; step < run; step++) {
+                after = lanes_next(after, after);
+                later = lanes_next(later, after);
+            }
+            line->at[i] = lanes_max(line->at[i], later);
+        }
+    return lanes_max(lanes_pick(line->at, lines, ranges->first + cell),
+                     lanes_pick(line->at, lines, ranges->other + cell));
 }
 
 #endif

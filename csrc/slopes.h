@@ -27,16 +27,17 @@ typedef struct {
     const HaeField *field;
     const HaeBlocks *blocks; /* of the finest map */
     HaeTouched *columns, *rows; /* [map] */
+    float *tiles;                /* [map]: the nodes around a block, sides averaged, in rows of TILE_STRIDE */
     unsigned char *free_columns; /* [block]: a bit for each column */
     unsigned char *free_row;     /* [row] */
     float extent;                /* of the largest map */
     int usable;
 } HaeSlopes;
 
-/* The sums over maps for a row of eight cells. */
+/* The largest rise from pixel to pixel, and the largest fall, of eight cells. */
 typedef struct {
-    Lanes height, least_across, most_across, least_down, most_down;
-} HaeInclines;
+    Lanes rise, fall;
+} HaeIncline;
 
 /* Rectangles of cells. */
 typedef struct {
@@ -46,14 +47,7 @@ typedef struct {
 
 /* ------------------------------------------------------------------ once an image */
 
-enum { MOST_IN_RANGE = 4 };
-
-/* Ranges of three or four are read as two pairs: last becomes the second pair. */
-static inline void pair_up(HaeRanges *ranges, int cells)
-{
-    for (int cell = 0; ranges->longest > 2 && cell < blocks_of(cells) * BLOCK; cell++)
-        ranges->last[cell] -= ranges->last[cell] > ranges->first[cell];
-}
+enum { LONGEST_RUN = 2, TILE_NODES = TILE_STRIDE * TILE_STRIDE + LANES };
 
 /* Whether the pixels of a cell, or those beside them, have no neighbour or lie before the map's first node. */
 static inline int is_free(const HaeAxis *axis, const int32_t *first, int cell)
@@ -87,9 +81,7 @@ static inline void fill_slopes(HaeSlopes *slopes, int maps, int32_t *numbers)
                            spacing(grid->height, field->height, aligned), numbers);
         numbers += touched_numbers(base->height);
         slopes->usable &= columns->count <= TILE_STRIDE && rows->count <= TILE_STRIDE
-                       && columns->slopes.longest <= MOST_IN_RANGE && columns->nodes.longest <= MOST_IN_RANGE;
-        pair_up(&columns->slopes, base->width);
-        pair_up(&columns->nodes, base->width);
+                       && columns->slopes.run <= LONGEST_RUN && columns->nodes.run <= LONGEST_RUN;
         for (int x = 0; x < base->width; x++)
             slopes->free_columns[x / BLOCK] |=
                 (unsigned char)(is_free(&grid->columns, base->first_column, x) << x % BLOCK);
@@ -104,7 +96,7 @@ static inline void fill_slopes(HaeSlopes *slopes, int maps, int32_t *numbers)
 
 static inline float slope_tolerance(const HaeSlopes *slopes, const HaeBounds *bounds)
 {
-    const int maps = slopes->field->outputs->scales * slopes->field->outputs->stages;
+    const int maps = count_maps(slopes->field);
     float largest = 0.0f;
     for (int i = 0; i < maps * slopes->field->sides; i++)
         largest = bounds[i].largest > largest ? bounds[i].largest : largest;
@@ -112,95 +104,6 @@ static inline float slope_tolerance(const HaeSlopes *slopes, const HaeBounds *bo
 }
 
 /* ------------------------------------------------------------------ the blocks */
-
-/* Eight of sixteen numbers. */
-static inline Lanes lanes_pick(const float *table, const int32_t *index, int from_eight)
-{
-#ifdef __AVX2__
-    const __m256i at = _mm256_loadu_si256((const __m256i *)index);
-    const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), at);
-    if (from_eight)
-        return low;
-    const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + LANES), at);
-    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28))); /* bit 3: beyond the first */
-#else
-    float picked[LANES];
-    (void)from_eight;
-    for (int lane = 0; lane < LANES; lane++)
-        picked[lane] = table[index[lane]];
-    return lanes_load(picked);
-#endif
-}
-
-typedef struct {
-    float at[TILE_STRIDE + LANES];
-} HaeLine;
-
-static inline Lanes pick_largest(const float *line, const HaeRanges *ranges, int cell, int from_eight)
-{
-    HaeLine pairs;
-    if (ranges->longest > 2) {
-        for (int x = 0; x < TILE_STRIDE; x += LANES)
-            lanes_store(pairs.at + x, lanes_max(lanes_load(line + x), lanes_load(line + x + 1)));
-        line = pairs.at;
-    }
-    return lanes_max(lanes_pick(line, ranges->first + cell, from_eight),
-                     lanes_pick(line, ranges->last + cell, from_eight));
-}
-
-static inline Lanes pick_smallest(const float *line, const HaeRanges *ranges, int cell, int from_eight)
-{
-    HaeLine pairs;
-    if (ranges->longest > 2) {
-        for (int x = 0; x < TILE_STRIDE; x += LANES)
-            lanes_store(pairs.at + x, lanes_min(lanes_load(line + x), lanes_load(line + x + 1)));
-        line = pairs.at;
-    }
-    return lanes_min(lanes_pick(line, ranges->first + cell, from_eight),
-                     lanes_pick(line, ranges->last + cell, from_eight));
-}
-
-/* One map's share in the sums for eight cells of row y; tile: its nodes around the block, sides averaged. */
-static inline void add_inclines(const HaeTouched *columns, const HaeTouched *rows, const float *tile, int cell, int y,
-                                Lanes share, HaeInclines *sum)
-{
-    HaeLine height, least_across, most_across, least_down, most_down;
-    const int from_eight = columns->count <= LANES;
-    for (int x = 0; x < columns->count; x += LANES) {
-        const float *row = tile + rows->nodes.first[y] * TILE_STRIDE + x;
-        Lanes node = lanes_load(row), slope = lanes_sub(lanes_load(row + 1), node);
-        Lanes highest = node, least = slope, most = slope;
-        for (int i = rows->nodes.first[y]; i < rows->nodes.last[y]; i++) {
-            row += TILE_STRIDE;
-            node = lanes_load(row);
-            slope = lanes_sub(lanes_load(row + 1), node);
-            highest = lanes_max(node, highest);
-            least = lanes_min(slope, least);
-            most = lanes_max(slope, most);
-        }
-        lanes_store(height.at + x, highest);
-        lanes_store(least_across.at + x, least);
-        lanes_store(most_across.at + x, most);
-        row = tile + rows->slopes.first[y] * TILE_STRIDE + x;
-        least = most = lanes_sub(lanes_load(row + TILE_STRIDE), lanes_load(row));
-        for (int i = rows->slopes.first[y]; i < rows->slopes.last[y]; i++) {
-            row += TILE_STRIDE;
-            slope = lanes_sub(lanes_load(row + TILE_STRIDE), lanes_load(row));
-            least = lanes_min(slope, least);
-            most = lanes_max(slope, most);
-        }
-        lanes_store(least_down.at + x, least);
-        lanes_store(most_down.at + x, most);
-    }
-    const Lanes across = lanes_all(columns->factor), down = lanes_all(rows->factor);
-    const HaeRanges *nodes = &columns->nodes, *slopes = &columns->slopes;
-    sum->height = lanes_fma(share, pick_largest(height.at, nodes, cell, from_eight), sum->height);
-    sum->least_across =
-        lanes_fma(across, pick_smallest(least_across.at, slopes, cell, from_eight), sum->least_across);
-    sum->most_across = lanes_fma(across, pick_largest(most_across.at, slopes, cell, from_eight), sum->most_across);
-    sum->least_down = lanes_fma(down, pick_smallest(least_down.at, nodes, cell, from_eight), sum->least_down);
-    sum->most_down = lanes_fma(down, pick_largest(most_down.at, nodes, cell, from_eight), sum->most_down);
-}
 
 /* A map's nodes, averaged over sides. */
 static inline void load_map_nodes(const HaeSlopes *slopes, int map, int joint, int left, int top, float *tile)
@@ -220,30 +123,94 @@ static inline void load_map_nodes(const HaeSlopes *slopes, int map, int joint, i
         }
 }
 
-static inline void sum_inclines(const HaeSlopes *slopes, int joint, int across, int down, HaeInclines sums[BLOCK])
+/* Row `row` of a range of rows; beyond its last one that again, so that all ranges may be read as long as the longest. */
+static inline int row_of_range(const HaeRanges *rows, int y, int row)
 {
-    const int maps = slopes->field->outputs->scales * slopes->field->outputs->stages;
-    const Lanes none = lanes_all(0.0f);
-    float tile[TILE_STRIDE * TILE_STRIDE + LANES] = {0.0f};
-    for (int row = 0; row < BLOCK; row++)
-        sums[row] = (HaeInclines){none, none, none, none, none};
-    for (int map = 0; map < maps; map++) {
-        const HaeTouched *columns = &slopes->columns[map], *rows = &slopes->rows[map];
-        load_map_nodes(slopes, map, joint, columns->start[across], rows->start[down], tile);
-        for (int row = 0; row < BLOCK; row++)
-            add_inclines(columns, rows, tile, across * BLOCK, down * BLOCK + row, lanes_all(1.0f / (float)maps),
-                         &sums[row]);
-    }
+    return rows->first[y] + row < rows->last[y] ? rows->first[y] + row : rows->last[y];
 }
 
-/* The cells of a row that may hold a peak above the threshold; a bit for each. */
-static inline int turning_cells(const HaeInclines *sum, float threshold, float tolerance, int free_columns, int free_row)
+/* No pixel of these eight cells is higher, but for rounding. */
+static inline Lanes height_of_cells(const HaeSlopes *slopes, int cell, int y)
 {
-    const Lanes up = lanes_all(tolerance), low = lanes_all(-tolerance);
-    const int across = lanes_above(sum->least_across, up) | lanes_above(low, sum->most_across);
-    const int down = lanes_above(sum->least_down, up) | lanes_above(low, sum->most_down);
-    return lanes_above(sum->height, lanes_all(threshold - tolerance)) & ~(across & ~free_columns)
-         & (free_row ? bits_of(LANES) : ~down);
+    const int maps = count_maps(slopes->field);
+    Lanes sum = lanes_all(0.0f);
+    for (int map = 0; map < maps; map++) {
+        const HaeTouched *columns = &slopes->columns[map];
+        const HaeRanges *rows = &slopes->rows[map].nodes;
+        const float *tile = slopes->tiles + (size_t)map * TILE_NODES;
+        const int lines = lines_of(columns->count);
+        HaeLine highest;
+        for (int i = 0; i < lines; i++) {
+            Lanes most = lanes_load(tile + rows->first[y] * TILE_STRIDE + i * LANES);
+            for (int row = 1; row < rows->longest; row++)
+                most = lanes_max(lanes_load(tile + row_of_range(rows, y, row) * TILE_STRIDE + i * LANES), most);
+            highest.at[i] = most;
+        }
+        highest.at[lines] = highest.at[lines - 1];
+        sum = lanes_add(sum, pick_largest(&highest, lines, &columns->nodes, cell));
+    }
+    return lanes_mul(sum, lanes_all(1.0f / (float)maps));
+}
+
+/* One map's share in the rises and falls of eight cells towards the node `next` numbers on, on or between `rows`. */
+static inline void add_incline(const float *tile, int next, int lines, const HaeRanges *rows, int y,
+                               const HaeRanges *ranges, int cell, float factor, HaeIncline *sum)
+{
+    HaeLine rise, fall;
+    for (int i = 0; i < lines; i++) {
+        Lanes most = lanes_all(-FLT_MAX), least = lanes_all(FLT_MAX);
+        for (int row = 0; row < rows->longest; row++) {
+            const float *node = tile + row_of_range(rows, y, row) * TILE_STRIDE + i * LANES;
+            const Lanes slope = lanes_sub(lanes_load(node + next), lanes_load(node));
+            most = lanes_max(slope, most);
+            least = lanes_min(slope, least);
+        }
+        rise.at[i] = most;
+        fall.at[i] = lanes_sub(lanes_all(0.0f), least);
+    }
+    rise.at[lines] = fall.at[lines] = lanes_all(0.0f);
+    sum->rise = lanes_fma(lanes_all(factor), pick_largest(&rise, lines, ranges, cell), sum->rise);
+    sum->fall = lanes_fma(lanes_all(factor), pick_largest(&fall, lines, ranges, cell), sum->fall);
+}
+
+/* Whether each of eight cells certainly rises, or certainly falls. */
+static inline int is_steep(const HaeIncline *sum, float tolerance)
+{
+    return lanes_above(lanes_all(-tolerance), sum->fall) | lanes_above(lanes_all(-tolerance), sum->rise);
+}
+
+static inline int steep_across(const HaeSlopes *slopes, int cell, int y, float tolerance)
+{
+    HaeIncline sum = {lanes_all(0.0f), lanes_all(0.0f)};
+    for (int map = 0; map < count_maps(slopes->field); map++) {
+        const HaeTouched *columns = &slopes->columns[map];
+        add_incline(slopes->tiles + (size_t)map * TILE_NODES, 1, lines_of(columns->count), &slopes->rows[map].nodes, y,
+                    &columns->slopes, cell, columns->factor, &sum);
+    }
+    return is_steep(&sum, tolerance);
+}
+
+static inline int steep_down(const HaeSlopes *slopes, int cell, int y, float tolerance)
+{
+    HaeIncline sum = {lanes_all(0.0f), lanes_all(0.0f)};
+    for (int map = 0; map < count_maps(slopes->field); map++) {
+        const HaeTouched *columns = &slopes->columns[map], *rows = &slopes->rows[map];
+        add_incline(slopes->tiles + (size_t)map * TILE_NODES, TILE_STRIDE, lines_of(columns->count), &rows->slopes, y,
+                    &columns->nodes, cell, rows->factor, &sum);
+    }
+    return is_steep(&sum, tolerance);
+}
+
+/* The cells of a row of a block that may hold a peak above the threshold; a bit for each. */
+static inline int turning_cells(const HaeSlopes *slopes, int block, int y, float threshold, float tolerance)
+{
+    const int cell = block * BLOCK, all = bits_of(slopes->blocks->base->width - cell);
+    int bits = all & lanes_above(height_of_cells(slopes, cell, y), lanes_all(threshold - tolerance));
+    if (bits)
+        bits &= ~steep_across(slopes, cell, y, tolerance) | slopes->free_columns[block];
+    if (bits && !slopes->free_row[y])
+        bits &= ~steep_down(slopes, cell, y, tolerance);
+    return bits;
 }
 
 /* Puts the cells left..right-1 of row y to a rectangle that they adjoin, or makes them one. */
@@ -267,12 +234,12 @@ static inline void find_turns(const HaeSlopes *slopes, int joint, float threshol
 {
     const HaeGrid *base = slopes->blocks->base;
     const int left = across * BLOCK, top = down * BLOCK;
-    HaeInclines sums[BLOCK];
     turns->count = 0;
-    sum_inclines(slopes, joint, across, down, sums);
+    for (int map = 0; map < count_maps(slopes->field); map++)
+        load_map_nodes(slopes, map, joint, slopes->columns[map].start[across], slopes->rows[map].start[down],
+                       slopes->tiles + (size_t)map * TILE_NODES);
     for (int row = 0; row < BLOCK && top + row < base->height; row++) {
-        int bits = turning_cells(&sums[row], threshold, tolerance, slopes->free_columns[across],
-                                 slopes->free_row[top + row]) & bits_of(base->width - left);
+        int bits = turning_cells(slopes, across, top + row, threshold, tolerance);
         while (bits) {
             const int begin = first_lane(bits), count = first_lane(~(bits >> begin));
             add_turn(turns, left + begin, left + begin + count, top + row);

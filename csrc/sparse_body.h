@@ -165,9 +165,11 @@ static int make_slopes(Work *work, const HaeBlocks *blocks, HaeSlopes *slopes)
     slopes->rows = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
     slopes->free_columns = hae_arena_take(work->arena, (size_t)blocks->across);
     slopes->free_row = hae_arena_take(work->arena, (size_t)blocks->base->height);
+    slopes->tiles = hae_arena_take(work->arena, maps * TILE_NODES * sizeof(float));
     int32_t *numbers = hae_arena_take(work->arena, slopes_numbers(blocks, work->maps) * sizeof(int32_t));
-    if (!slopes->columns || !slopes->rows || !slopes->free_columns || !slopes->free_row || !numbers)
+    if (!slopes->tiles || !slopes->columns || !slopes->rows || !slopes->free_columns || !slopes->free_row || !numbers)
         return -1;
+    memset(slopes->tiles, 0, maps * TILE_NODES * sizeof(float)); /* rows that no tile reaches are read, too */
     fill_slopes(slopes, work->maps, numbers);
     return 0;
 }

@@ -18,7 +18,7 @@ typedef struct {
 
 /* The nodes of a map around a block, WIDE at most each way; farthest: of each row, from 0. */
 typedef struct {
-    float node[WIDE][WIDE + 2 * LANES], farthest[WIDE];
+    float node[WIDE][WIDE], farthest[WIDE];
 } HaeWideTile;
 
 static inline void fill_cell_heat(HaeCellHeat *heat, const HaeGrid *base, int maps, int32_t *numbers)
@@ -31,36 +31,6 @@ static inline void fill_cell_heat(HaeCellHeat *heat, const HaeGrid *base, int ma
         heat->rows[map] = touch_axis(&grid->rows, base->first_row, base->height, maps, 0.0f, numbers);
         numbers += touched_numbers(base->height);
         heat->usable &= heat->columns[map].count <= WIDE && heat->rows[map].count <= WIDE;
-    }
-}
-
-/* The nodes of a block's tile that the map has. */
-static inline void load_wide_tile(const HaeCellHeat *heat, int map, int joint, int left, int top, HaeWideTile *tile)
-{
-    const HaeGrid *grid = &heat->field->grids[map];
-    const HaeSource plain = heat_source(heat->field, map, 0, joint);
-    const int across = heat->columns[map].count < grid->width - left ? heat->columns[map].count : grid->width - left;
-    const int down = heat->rows[map].count < grid->height - top ? heat->rows[map].count : grid->height - top;
-    float mirrored[WIDE + 2 * LANES] = {0.0f};
-    for (int row = 0; row < down; row++) {
-        float *node = tile->node[row];
-        Lanes farthest = lanes_all(0.0f);
-        load_cells(&plain, top + row, left, across, node);
-        if (heat->field->sides == 2) {
-            const HaeSource source = heat_source(heat->field, map, 1, joint);
-            load_cells(&source, top + row, left, across, mirrored);
-        }
-        for (int x = across; x <= WIDE; x += LANES) { /* the rest: anything finite */
-            lanes_store(node + x, lanes_all(0.0f));
-            lanes_store(mirrored + x, lanes_all(0.0f));
-        }
-        for (int x = 0; x < across; x += LANES) {
-            const Lanes one = lanes_load(node + x), other = lanes_load(mirrored + x);
-            farthest = lanes_max(lanes_max(lanes_abs(one), lanes_abs(other)), farthest);
-            if (heat->field->sides == 2)
-                lanes_store(node + x, lanes_average(one, other));
-        }
-        tile->farthest[row] = lanes_largest(farthest);
     }
 }
 
@@ -89,7 +59,8 @@ static inline void bound_cell_heat(const HaeCellHeat *heat, int joint, int acros
     for (int map = 0; map < maps; map++) {
         const HaeTouched *columns = &heat->columns[map];
         const HaeRanges *rows = &heat->rows[map].nodes;
-        load_wide_tile(heat, map, joint, columns->start[across], heat->rows[map].start[down], &tile);
+        load_map_nodes(heat->field, map, joint, columns->start[across], heat->rows[map].start[down],
+                       lines_of(columns->count), heat->rows[map].count, tile.node[0], WIDE, tile.farthest);
         for (int row = 0; row < BLOCK; row++) {
             float *sum = bounds + row * BLOCK;
             const int y = down * BLOCK + row;

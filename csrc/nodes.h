@@ -119,4 +119,29 @@ static inline Lanes pick_largest(HaeLine *line, int lines, const HaeRanges *rang
                      lanes_pick(line->at, lines, ranges->other + cell));
 }
 
+/* Nodes of a map, sides averaged, in `down` rows of as many lines from (left, top); beyond the map its edge is repeated.
+ * farthest, unless it is NULL: of each row, the largest distance of a side's node from 0. */
+static inline void load_map_nodes(const HaeField *field, int map, int joint, int left, int top, int lines, int down,
+                                  float *tile, int stride, float *farthest)
+{
+    const int both = field->sides == 2, height = field->grids[map].height;
+    const HaeSource plain = heat_source(field, map, 0, joint), mirrored = heat_source(field, map, both, joint);
+    for (int row = 0; row < down; row++, tile += stride) {
+        const int y = within(top + row, height);
+        Lanes far = lanes_all(0.0f);
+        for (int i = 0; i < lines; i++) {
+            Lanes node = load_eight(&plain, left + i * LANES, y);
+            far = lanes_max(lanes_abs(node), far);
+            if (both) {
+                const Lanes other = load_eight(&mirrored, left + i * LANES, y);
+                far = lanes_max(lanes_abs(other), far);
+                node = lanes_average(node, other);
+            }
+            lanes_store(tile + i * LANES, node);
+        }
+        if (farthest)
+            farthest[row] = lanes_largest(far);
+    }
+}
+
 #endif

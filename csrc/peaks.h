@@ -453,7 +453,8 @@ static inline int look_at_slopes(HaePeakFinder *finder)
             const HaeRect rect = block_rect(blocks->base, across, down);
             if (is_empty(rect) || !(bound[across] > finder->threshold))
                 continue;
-            find_turns(&finder->slopes, finder->joint, finder->threshold, tolerance, across, down, &turns);
+            find_turns(&finder->slopes, finder->bounds, finder->joint, finder->threshold, tolerance, across, down,
+                       &turns);
             area += look_at_turns(finder, &turns, rect);
             if (area > most)
                 return 0;

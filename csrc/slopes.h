@@ -105,22 +105,43 @@ static inline float slope_tolerance(const HaeSlopes *slopes, const HaeBounds *bo
 
 /* ------------------------------------------------------------------ the blocks */
 
-/* A map's nodes, averaged over sides. */
-static inline void load_map_nodes(const HaeSlopes *slopes, int map, int joint, int left, int top, float *tile)
+/* Loads the nodes of a block. Returns 0 if no pixel of it can be above the threshold: `highest` is that of the finest
+ * map, which is loaded only if the other maps' nodes do not tell. */
+static inline int load_block(const HaeSlopes *slopes, int joint, int across, int down, float highest, float threshold)
 {
-    const int across = slopes->columns[map].count, down = slopes->rows[map].count;
-    const HaeSource plain = heat_source(slopes->field, map, 0, joint);
-    load_tile(&plain, left, top, across, down, tile);
-    if (slopes->field->sides == 1)
-        return;
-    float mirrored[TILE_STRIDE * TILE_STRIDE];
-    const HaeSource source = heat_source(slopes->field, map, 1, joint);
-    load_tile(&source, left, top, across, down, mirrored);
-    for (int row = 0; row < down; row++)
-        for (int x = 0; x < across; x += LANES) {
-            const int at = row * TILE_STRIDE + x;
-            lanes_store(tile + at, lanes_average(lanes_load(tile + at), lanes_load(mirrored + at)));
+    const int maps = count_maps(slopes->field);
+    int finest = 0;
+    for (int map = 0; map < maps; map++) {
+        const HaeTouched *columns = &slopes->columns[map], *rows = &slopes->rows[map];
+        const int lines = lines_of(columns->count);
+        float *tile = slopes->tiles + (size_t)map * TILE_NODES;
+        if (&slopes->field->grids[map] == slopes->blocks->base) {
+            finest = map;
+            continue;
         }
+        load_map_nodes(slopes->field, map, joint, columns->start[across], rows->start[down], lines, rows->count, tile,
+                       TILE_STRIDE, NULL);
+        Lanes largest = lanes_load(tile);
+        for (int row = 0; row < rows->count; row++)
+            for (int i = 0; i < lines; i++)
+                largest = lanes_max(lanes_load(tile + row * TILE_STRIDE + i * LANES), largest);
+        highest += lanes_largest(largest);
+    }
+    if (!(highest / (float)maps > threshold))
+        return 0;
+    load_map_nodes(slopes->field, finest, joint, slopes->columns[finest].start[across],
+                   slopes->rows[finest].start[down], lines_of(slopes->columns[finest].count),
+                   slopes->rows[finest].count, slopes->tiles + (size_t)finest * TILE_NODES, TILE_STRIDE, NULL);
+    return 1;
+}
+
+/* A bound of the finest map's share in a block's heat, sides averaged. */
+static inline float bound_of_finest(const HaeSlopes *slopes, const HaeBounds *bounds, int across, int down)
+{
+    const int sides = slopes->field->sides;
+    const size_t at = (size_t)down * slopes->blocks->across + across;
+    const HaeBounds *own = bounds + (slopes->blocks->base - slopes->field->grids) * sides;
+    return sides == 2 ? hae_flip_average(own[0].bound[at], own[1].bound[at]) : own[0].bound[at];
 }
 
 /* Row `row` of a range of rows; beyond its last one that again, so that all ranges may be read as long as the longest. */
@@ -229,15 +250,14 @@ static inline void add_turn(HaeTurns *turns, int left, int right, int y)
 }
 
 /* Rectangles of pixels of a block that hold all of its peaks. */
-static inline void find_turns(const HaeSlopes *slopes, int joint, float threshold, float tolerance, int across, int down,
-                              HaeTurns *turns)
+static inline void find_turns(const HaeSlopes *slopes, const HaeBounds *bounds, int joint, float threshold,
+                              float tolerance, int across, int down, HaeTurns *turns)
 {
     const HaeGrid *base = slopes->blocks->base;
     const int left = across * BLOCK, top = down * BLOCK;
     turns->count = 0;
-    for (int map = 0; map < count_maps(slopes->field); map++)
-        load_map_nodes(slopes, map, joint, slopes->columns[map].start[across], slopes->rows[map].start[down],
-                       slopes->tiles + (size_t)map * TILE_NODES);
+    if (!load_block(slopes, joint, across, down, bound_of_finest(slopes, bounds, across, down), threshold - tolerance))
+        return;
     for (int row = 0; row < BLOCK && top + row < base->height; row++) {
         int bits = turning_cells(slopes, across, top + row, threshold, tolerance);
         while (bits) {

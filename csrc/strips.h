@@ -13,25 +13,23 @@ typedef struct {
     float *cells; /* the widest map's width + 16 */
 } HaeScratch;
 
-#ifdef __AVX2__
-/* Cells first..first+7 of row y; beyond the row's end anything. */
+/* Cells first..first+7 of row y; beyond the row's end the last one again. */
 static inline Lanes load_eight(const HaeSource *source, int first, int y)
 {
-    const HaeMaps *maps = source->maps;
-    if (maps->is_half) {
-        const int64_t total = (int64_t)maps->channels * maps->height * maps->width;
-        const int64_t at =
-            (int64_t)row_start(source, y) + (source->mirrored ? hae_flip_column(first, maps->width) - 7 : first);
-        if (at >= 0 && at + LANES <= total) {
-            const __m256 eight = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)maps->data + at)));
-            return source->mirrored ? _mm256_permutevar8x32_ps(eight, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0)) : eight;
-        }
+    const int width = source->maps->width;
+    float cells[LANES];
+#ifdef __AVX2__
+    if (source->maps->is_half && first + LANES <= width) {
+        const int left = source->mirrored ? width - LANES - first : first;
+        const uint16_t *at = (const uint16_t *)source->maps->data + row_start(source, y) + left;
+        const __m256 eight = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)at));
+        return source->mirrored ? _mm256_permutevar8x32_ps(eight, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0)) : eight;
     }
-    float cells[2 * LANES];
-    load_cells(source, y, first, first + LANES < maps->width ? LANES : maps->width - first, cells);
+#endif
+    for (int lane = 0; lane < LANES; lane++)
+        cells[lane] = cell_value(source, first + lane < width ? first + lane : width - 1, y);
     return lanes_load(cells);
 }
-#endif
 
 /* Pixels left..left+7 of a map's projection, but in the network's row y. */
 static inline Lanes stretch_row(const HaeSource *source, int left, int y)

@@ -49,6 +49,13 @@ static inline Lanes largest_around(const HaeWideTile *tile, const HaeTouched *co
     return pick_largest(&line, lines, &columns->nodes, cell);
 }
 
+static inline void ask_for_cell_heat(const HaeCellHeat *heat, int joint, int across, int down)
+{
+    for (int map = 0; map < count_maps(heat->field); map++)
+        ask_for_map_nodes(heat->field, map, joint, heat->columns[map].start[across], heat->rows[map].start[down],
+                          lines_of(heat->columns[map].count), heat->rows[map].count);
+}
+
 /* Bounds of the heat of the cells of a block of the tag grid, row by row. */
 static inline void bound_cell_heat(const HaeCellHeat *heat, int joint, int across, int down, float bounds[BLOCK * BLOCK])
 {

@@ -144,4 +144,26 @@ static inline void load_map_nodes(const HaeField *field, int map, int joint, int
     }
 }
 
+/* Asks for what load_map_nodes will read; far fewer lines would be under way if each waited for the loop to come by. */
+static inline void ask_for_map_nodes(const HaeField *field, int map, int joint, int left, int top, int lines, int down)
+{
+#ifdef __GNUC__
+    const HaeMaps *maps = &field->outputs->plain[map];
+    const size_t cell = maps->is_half ? sizeof(uint16_t) : sizeof(float);
+    const int right = within(left + lines * LANES - 1, maps->width), bottom = within(top + down - 1, maps->height);
+    for (int side = 0; side < field->sides; side++) {
+        const HaeSource source = heat_source(field, map, side, joint);
+        const int from = side ? hae_flip_column(right, maps->width) : left;
+        const int to = side ? hae_flip_column(left, maps->width) : right;
+        for (int y = top; y <= bottom; y++) {
+            const char *row = (const char *)source.maps->data + row_start(&source, y) * cell;
+            __builtin_prefetch(row + (size_t)from * cell);
+            __builtin_prefetch(row + (size_t)to * cell);
+        }
+    }
+#else
+    (void)field, (void)map, (void)joint, (void)left, (void)top, (void)lines, (void)down;
+#endif
+}
+
 #endif

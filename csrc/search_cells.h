@@ -181,6 +181,8 @@ static inline const HaeOpenBlock *open_block(HaeSearch *search, int block)
     HaeOpenBlock *open = &search->opened[block % OPEN_BLOCKS];
     if (open->joint == search->joint && open->block == block)
         return open;
+    if (!search->one_grid && search->cell_heat.usable)
+        ask_for_cell_heat(&search->cell_heat, search->joint, across, down);
     for (int side = 0; side < field->sides; side++) {
         const HaeSource tag = tag_source(field, side, search->joint);
         load_tile(&tag, across * BLOCK, down * BLOCK, CORNERS, CORNERS, open->tag[side].at[0]);

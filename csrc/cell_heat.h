@@ -57,7 +57,8 @@ static inline void ask_for_cell_heat(const HaeCellHeat *heat, int joint, int acr
 }
 
 /* Bounds of the heat of the cells of a block of the tag grid, row by row. */
-static inline void bound_cell_heat(const HaeCellHeat *heat, int joint, int across, int down, float bounds[BLOCK * BLOCK])
+static inline void bound_cell_heat(const HaeCellHeat *heat, int joint, int across, int down,
+                                   float bounds[BLOCK * BLOCK])
 {
     const int maps = count_maps(heat->field);
     float farthest[BLOCK] = {0.0f};

@@ -61,6 +61,7 @@ static inline void set_range_of_cell(HaeRanges *ranges, int cell, int first, int
     ranges->longest = last - first + 1 > ranges->longest ? last - first + 1 : ranges->longest;
 }
 
+/* Runs of a power of two that, two of them, cover the longest range. */
 static inline void find_runs(HaeRanges *ranges, int cells)
 {
     while (2 * ranges->run < ranges->longest)
@@ -119,8 +120,8 @@ static inline Lanes pick_largest(HaeLine *line, int lines, const HaeRanges *rang
                      lanes_pick(line->at, lines, ranges->other + cell));
 }
 
-/* Nodes of a map, sides averaged, in `down` rows of as many lines from (left, top); beyond the map its edge is repeated.
- * farthest, unless it is NULL: of each row, the largest distance of a side's node from 0. */
+/* Nodes of a map, sides averaged, in `down` rows of as many lines from (left, top); beyond the map its edge is
+ * repeated. farthest, unless it is NULL: of each row, the largest distance of a side's node from 0. */
 static inline void load_map_nodes(const HaeField *field, int map, int joint, int left, int top, int lines, int down,
                                   float *tile, int stride, float *farthest)
 {

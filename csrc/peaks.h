@@ -27,9 +27,10 @@
  * threshold, less 8 tau, it is passed over. All pixels that are looked at are computed and compared exactly, with
  * their whole window.
  *
- * Where the reasoning does not hold (other grids: two stages, several scales; maps that are not enlarged at least
- * twofold; windows of 1 x 1; values that are not finite) the blocks whose bound is above the threshold are looked at
- * pixel by pixel. That is also done where it is cheaper, on plateaus.
+ * Other grids (two stages, several scales; maps that are not enlarged at least twofold) are searched where slopes.h
+ * cannot exclude a peak. Where its reasoning does not hold either (windows of 1 x 1; a map of much more cells than the
+ * projection has pixels) the blocks whose bound is above the threshold are looked at pixel by pixel, and all pixels
+ * where values are not finite. That is also done where it is cheaper, on plateaus.
  */
 #ifndef HRNETAE_PEAKS_H
 #define HRNETAE_PEAKS_H

@@ -65,7 +65,8 @@ static inline void bound_heat_inside(HaeSearch *search, int block, HaeOpenBlock 
             lanes_store(open->heat_bound + row * BLOCK, lanes_all(search->heat_bound[block]));
         return;
     }
-    bound_cell_heat(&search->cell_heat, search->joint, block % search->across, block / search->across, open->heat_bound);
+    bound_cell_heat(&search->cell_heat, search->joint, block % search->across, block / search->across,
+                    open->heat_bound);
     const float highest = highest_in(open->heat_bound, CELLS);
     if (highest < search->heat_bound[block])
         search->heat_bound[block] = highest;

@@ -13,7 +13,7 @@
  *
  * The tolerance: with M the largest number in any map, two computed pixels are off by at most 2 (2^-21 + n 2^-24) M,
  * with n the number of maps plus 4; the sums here, of numbers up to 2 M, by (n + 8) 2^-22 M; and e makes 2^-21 M times
- * the width. Eight times all that is allowed for.
+ * the width. At least four times all that is allowed for.
  *
  * Left of a map's first column the heat is constant, which no slope says (beyond the last column the edge is repeated,
  * so that slopes are 0 there). Cells that come so far, and those without a neighbour on one side, are free of the test.
@@ -144,7 +144,7 @@ static inline float bound_of_finest(const HaeSlopes *slopes, const HaeBounds *bo
     return sides == 2 ? hae_flip_average(own[0].bound[at], own[1].bound[at]) : own[0].bound[at];
 }
 
-/* Row `row` of a range of rows; beyond its last one that again, so that all ranges may be read as long as the longest. */
+/* Row `row` of a range of rows, or its last: all ranges are read as long as the longest, so that loops are foreseen. */
 static inline int row_of_range(const HaeRanges *rows, int y, int row)
 {
     return rows->first[y] + row < rows->last[y] ? rows->first[y] + row : rows->last[y];

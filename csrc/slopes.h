@@ -67,7 +67,8 @@ static inline void fill_slopes(HaeSlopes *slopes, int maps, int32_t *numbers)
     const HaeField *field = slopes->field;
     const HaeGrid *base = slopes->blocks->base;
     slopes->extent = 0.0f;
-    slopes->usable = field->settings->nms_kernel >= 3;
+    /* Where a map is not projected, a pixel costs less than the test of a cell. */
+    slopes->usable = field->settings->nms_kernel >= 3 && !(maps == 1 && base->identity);
     memset(slopes->free_columns, 0, (size_t)slopes->blocks->across);
     memset(slopes->free_row, 0, (size_t)base->height);
     for (int map = 0; map < maps; map++) {

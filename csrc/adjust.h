@@ -4,11 +4,11 @@
 
 #include "hrnetae.h"
 
-/* The slopes at a pixel, from its four neighbours; outside the map its edge is repeated. */
-HaeSlopes hae_slopes_at(const HaePatch *heat, int x, int y);
+/* Which way the heat rises at a pixel, from its four neighbours; outside the map its edge is repeated. */
+HaeRise hae_rise_at(const HaePatch *heat, int x, int y);
 
 /* The quarter step, which the reference also gives a joint that is filled in. position: x, y. */
-void hae_quarter_step(HaeSlopes slopes, float *position);
+void hae_quarter_step(HaeRise rise, float *position);
 
 /* A joint's dense map as a patch. */
 HaePatch hae_whole_map(const HaeHeat *heat, int joint);

@@ -74,7 +74,7 @@ typedef struct {
 /* Which way the heat rises at a pixel: 1 to the right or down, -1 the other way, 0 level. */
 typedef struct {
     int across, down;
-} HaeSlopes;
+} HaeRise;
 
 /* Top-k candidates: `count` of each joint, best first. tags: joints x count x length. */
 typedef struct {
@@ -107,7 +107,7 @@ int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const
               HaePersons *persons);
 void hae_adjust(HaePersons *persons, const HaeHeat *heat, const HaeSettings *settings);
 /* One joint's row. Needs the pixels around its position: one in each direction, two for the DARK step. */
-void hae_adjust_joint(float *row, HaeSlopes slopes, int width, int height, const HaeSettings *settings);
+void hae_adjust_joint(float *row, HaeRise rise, int width, int height, const HaeSettings *settings);
 void hae_dark_step(float *row, const HaePatch *heat);
 void hae_person_scores(const HaePersons *persons, float *scores);
 void hae_joint_scores(const HaePersons *persons, float *scores);

@@ -27,16 +27,17 @@
  * threshold, less 8 tau, it is passed over. All pixels that are looked at are computed and compared exactly, with
  * their whole window.
  *
- * Where the reasoning does not hold (other grids: two stages, several scales; maps that are not enlarged at least
- * twofold; windows of 1 x 1; values that are not finite) the blocks whose bound is above the threshold are looked at
- * pixel by pixel. That is also done where it is cheaper, on plateaus.
+ * Other grids (two stages, several scales; maps that are not enlarged at least twofold) are searched where slopes.h
+ * cannot exclude a peak. Where its reasoning does not hold either (windows of 1 x 1; a map of much more cells than the
+ * projection has pixels) the blocks whose bound is above the threshold are looked at pixel by pixel, and all pixels
+ * where values are not finite. That is also done where it is cheaper, on plateaus.
  */
 #ifndef HRNETAE_PEAKS_H
 #define HRNETAE_PEAKS_H
 
 #include "adjust.h"
 #include "ahead.h"
-#include "bounds.h"
+#include "slopes.h"
 #include "top_k.h"
 
 static inline float larger(float a, float b)
@@ -50,10 +51,10 @@ typedef struct {
     float threshold;  /* a float32 is above the threshold if it is larger than this */
     const HaeBounds *bounds; /* [map * sides + side] of this joint */
     const HaeBlocks *blocks; /* of the finest map */
+    HaeSlopes slopes;        /* where there are several maps, or one that is enlarged less than twofold */
     HaeSelection selection;
     int repeats;    /* a pixel may be looked at more than once */
     HaeAhead ahead; /* the next joint's heatmaps */
-    HaeScratch *scratch;
     float heat[RECT_WIDTH * RECT_HEIGHT];
 } HaePeakFinder;
 
@@ -104,13 +105,13 @@ static inline int promising(const HaePeakFinder *finder, const float *at)
 }
 
 /* What step 6 will ask for, while the neighbours are at hand. */
-static inline void note_slopes(HaeRanked *candidate, const float *heat, HaeRect seen, const HaeField *field, int x,
+static inline void note_rise(HaeRanked *candidate, const float *heat, HaeRect seen, const HaeField *field, int x,
                                int y)
 {
     const HaePatch patch = {heat, seen.left, seen.top, RECT_WIDTH, field->width, field->height};
-    const HaeSlopes slopes = hae_slopes_at(&patch, x, y);
-    candidate->across = (int8_t)slopes.across;
-    candidate->down = (int8_t)slopes.down;
+    const HaeRise rise = hae_rise_at(&patch, x, y);
+    candidate->across = (int8_t)rise.across;
+    candidate->down = (int8_t)rise.down;
 }
 
 static inline void look_at_pixel(HaePeakFinder *finder, HaeRect seen, int x, int y)
@@ -124,7 +125,7 @@ static inline void look_at_pixel(HaePeakFinder *finder, HaeRect seen, int x, int
     const HaeRect around = clip_rect(field, (HaeRect){x - reach, y - reach, x + reach + 1, y + reach + 1});
     if (!is_window_maximum(at, (HaeRect){around.left - x, around.top - y, around.right - x, around.bottom - y}))
         return;
-    note_slopes(&candidate, finder->heat, seen, field, x, y);
+    note_rise(&candidate, finder->heat, seen, field, x, y);
     keep_peak(finder, candidate);
 }
 
@@ -137,7 +138,7 @@ static inline void look_at(HaePeakFinder *finder, HaeRect rect)
     /* Where every pixel has its neighbours in sight, eight are judged at once. */
     const int has_margin = finder->reach > 0 && seen.left < rect.left && seen.top < rect.top
                         && seen.right > rect.right && seen.bottom > rect.bottom;
-    sample_heat(finder->field, finder->joint, seen, finder->scratch, finder->heat);
+    sample_heat(finder->field, finder->joint, seen, finder->heat);
     for (int y = rect.top; y < rect.bottom; y++) {
         const float *row = finder->heat + (y - seen.top) * RECT_WIDTH - seen.left;
         for (int left = rect.left; left < rect.right; left += LANES) {
@@ -210,12 +211,6 @@ typedef struct {
     float tolerance;          /* 2 tau; along edges twice that */
     float level;              /* corners of a level cell differ by no more */
 } HaeNodeTests;
-
-/* The distance of neighbouring pixels in cells. */
-static inline float spacing(int cells, int pixels, int align_corners)
-{
-    return align_corners ? (float)(cells - 1) / (float)(pixels - 1) : (float)cells / (float)pixels;
-}
 
 static inline HaeNodeTests node_tests(const HaePeakFinder *finder, const HaeGrid *grid)
 {
@@ -442,6 +437,53 @@ static inline int look_at_nodes(HaePeakFinder *finder)
     return 1;
 }
 
+/* ------------------------------------------------------------------ where slopes turn */
+
+/* The places of a block, or the whole block where that is less. */
+static inline int64_t look_at_turns(HaePeakFinder *finder, const HaeTurns *turns, HaeRect block)
+{
+    const int margin = 2 * finder->reach;
+    const int64_t all = (int64_t)(block.right - block.left + margin + LANES) * (block.bottom - block.top + margin);
+    int64_t area = 0;
+    for (int i = 0; i < turns->count; i++) {
+        const HaeRect rect = turns->rects[i];
+        area += (int64_t)(rect.right - rect.left + margin + LANES) * (rect.bottom - rect.top + margin);
+    }
+    if (area > all) {
+        look_at_any(finder, block);
+        return all;
+    }
+    for (int i = 0; i < turns->count; i++)
+        look_at_any(finder, turns->rects[i]);
+    return area;
+}
+
+/* Returns 0 where it gave up, because looking at whole blocks is cheaper. */
+static inline int look_at_slopes(HaePeakFinder *finder)
+{
+    const HaeField *field = finder->field;
+    const HaeBlocks *blocks = finder->blocks;
+    const float tolerance = slope_tolerance(&finder->slopes, finder->bounds);
+    const int64_t most = (int64_t)field->width * field->height;
+    float *bound = blocks->line + 3 * (size_t)blocks->across;
+    int64_t area = 0;
+    HaeTurns turns;
+    for (int down = 0; down < blocks->down; down++) {
+        bound_heat_of_row(field, finder->bounds, blocks, down, bound);
+        for (int across = 0; across < blocks->across; across++) {
+            const HaeRect rect = block_rect(blocks->base, across, down);
+            if (is_empty(rect) || !(bound[across] > finder->threshold))
+                continue;
+            find_turns(&finder->slopes, finder->bounds, finder->joint, finder->threshold, tolerance, across, down,
+                       &turns);
+            area += look_at_turns(finder, &turns, rect);
+            if (area > most)
+                return 0;
+        }
+    }
+    return 1;
+}
+
 /* ------------------------------------------------------------------ which way */
 
 static inline int nodes_suffice(const HaePeakFinder *finder)
@@ -459,16 +501,20 @@ static inline void find_peaks(HaePeakFinder *finder)
         look_everywhere(finder);
         return;
     }
-    if (!nodes_suffice(finder)) {
+    const int by_nodes = nodes_suffice(finder);
+    if (!by_nodes && !finder->slopes.usable) {
         look_at_blocks(finder);
         return;
     }
     finder->repeats = 1;
-    if (look_at_nodes(finder))
+    if (by_nodes ? look_at_nodes(finder) : look_at_slopes(finder))
         return;
     finder->repeats = 0;
     finder->selection.count = 0;
-    look_everywhere(finder);
+    if (by_nodes)
+        look_everywhere(finder);
+    else
+        look_at_blocks(finder);
 }
 
 #endif

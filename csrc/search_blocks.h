@@ -4,6 +4,7 @@
 #ifndef HRNETAE_SEARCH_BLOCKS_H
 #define HRNETAE_SEARCH_BLOCKS_H
 
+#include "cell_heat.h"
 #include "peaks.h"
 #include "refine.h"
 
@@ -31,6 +32,7 @@ typedef struct {
     int across, down;    /* blocks; arrays of blocks are padded to a multiple of LANES */
     int has_empty_blocks; /* the projection skips some */
     int one_grid;        /* heat and tags are on the cells of one map size, not projected from several */
+    HaeCellHeat cell_heat; /* where they are projected from several */
     HaeScratch *scratch;
     float *heat_bound;   /* [block]; -infinity where a block has no pixels */
     float *low[MAX_LENGTH], *high[MAX_LENGTH]; /* [block]: the range of the tags, infinite where one is not finite */
@@ -46,8 +48,7 @@ typedef struct {
     int joint, values_are_plain; /* plain: the joint's heat is finite everywhere */
     const HaeBounds *bounds;     /* of the joint */
     const float *mean;           /* of the person */
-    float *row;                  /* scratch: as wide as the widest map */
-    float heat[RECT_WIDTH * RECT_HEIGHT], tag[MAX_LENGTH][RECT_WIDTH * RECT_HEIGHT];
+    float heat[RECT_WIDTH * RECT_HEIGHT]; /* scratch: of patches */
 } HaeSearch;
 
 typedef struct {
@@ -204,45 +205,43 @@ static inline void take_lanes(const HaeSearch *search, Lanes scores, int bits, i
     }
 }
 
-/* The exact scores of a row of pixels, from their heat and tags. A heat or tag that is not finite makes the score NaN,
- * which never wins. */
-static inline void take_row(const HaeSearch *search, const float *heat, const float *const tags[MAX_LENGTH], int y,
-                            int left, int count, HaeBest *best)
+/* The exact scores of the pixels left + [lanes of bits] of row y, from their heat and tags. A heat or tag that is not
+ * finite makes the score NaN, which never wins. */
+static inline void take_eight(const HaeSearch *search, Lanes heat, const Lanes tags[MAX_LENGTH], int y, int left,
+                              int bits, HaeBest *best)
 {
     const HaeField *field = search->field;
-    for (int x = 0; x < count; x += LANES) {
-        Lanes squares = lanes_all(0.0f), finite = lanes_unless_finite(lanes_load(heat + x));
-        for (int l = 0; l < field->length; l++) {
-            const Lanes tag = lanes_load(tags[l] + x), difference = lanes_sub(tag, lanes_all(search->mean[l]));
-            squares = lanes_add(squares, lanes_mul(difference, difference));
-            finite = lanes_add(finite, lanes_unless_finite(tag));
-        }
-        const Lanes score = lanes_add(lanes_score(lanes_load(heat + x), squares, field->settings->mode), finite);
-        const int bits = lanes_not_below(score, lanes_all(best->score)) & bits_of(count - x);
-        if (bits)
-            take_lanes(search, score, bits, y, left + x, best);
+    Lanes squares = lanes_all(0.0f), finite = lanes_unless_finite(heat);
+    for (int l = 0; l < field->length; l++) {
+        const Lanes difference = lanes_sub(tags[l], lanes_all(search->mean[l]));
+        squares = lanes_add(squares, lanes_mul(difference, difference));
+        finite = lanes_add(finite, lanes_unless_finite(tags[l]));
     }
+    const Lanes score = lanes_add(lanes_score(heat, squares, field->settings->mode), finite);
+    bits &= lanes_not_below(score, lanes_all(best->score));
+    if (bits)
+        take_lanes(search, score, bits, y, left, best);
 }
 
 /* Every pixel of a rectangle. */
 static inline void search_rect(HaeSearch *search, HaeRect rect, HaeBest *best)
 {
     const HaeField *field = search->field;
-    for (int top = rect.top; top < rect.bottom; top += RECT_HEIGHT)
-        for (int left = rect.left; left < rect.right; left += RECT_WIDTH) {
-            const HaeRect part = {left, top, left + RECT_WIDTH < rect.right ? left + RECT_WIDTH : rect.right,
-                                  top + RECT_HEIGHT < rect.bottom ? top + RECT_HEIGHT : rect.bottom};
-            sample_heat(field, search->joint, part, search->scratch, search->heat);
-            for (int side = 0; side < field->length; side++) {
-                const HaeSource source = tag_source(field, side, search->joint);
-                sample_map(&source, part, search->scratch->cells, search->tag[side]);
+    Lanes heat[RECT_HEIGHT], tag[RECT_HEIGHT], tags[RECT_HEIGHT][MAX_LENGTH];
+    for (int top = rect.top; top < rect.bottom; top += RECT_HEIGHT) {
+        const int bottom = top + RECT_HEIGHT < rect.bottom ? top + RECT_HEIGHT : rect.bottom;
+        for (int left = rect.left; left < rect.right; left += LANES) {
+            sample_heat_strip(field, search->joint, left, top, bottom, heat);
+            for (int l = 0; l < field->length; l++) {
+                const HaeSource source = tag_source(field, l, search->joint);
+                sample_strip(&source, left, top, bottom, 0, tag);
+                for (int row = 0; row < bottom - top; row++)
+                    tags[row][l] = tag[row];
             }
-            for (int y = part.top; y < part.bottom; y++) {
-                const size_t start = (size_t)(y - part.top) * RECT_WIDTH;
-                const float *tags[MAX_LENGTH] = {search->tag[0] + start, search->tag[1] + start};
-                take_row(search, search->heat + start, tags, y, part.left, part.right - part.left, best);
-            }
+            for (int y = top; y < bottom; y++)
+                take_eight(search, heat[y - top], tags[y - top], y, left, bits_of(rect.right - left), best);
         }
+    }
 }
 
 #endif

@@ -4,6 +4,14 @@
 
 #include "search_blocks.h"
 
+static inline float highest_in(const float *bounds, int count)
+{
+    Lanes highest = lanes_load(bounds);
+    for (int i = LANES; i < count; i += LANES)
+        highest = lanes_max(lanes_load(bounds + i), highest);
+    return lanes_largest(highest);
+}
+
 /* bound_of eight numbers. */
 static inline Lanes lanes_bound_of(Lanes largest)
 {
@@ -43,71 +51,33 @@ static inline Lanes bound_heat_of_corners(const HaeField *field, const HaeOpenBl
     return lanes_add(largest, lanes_where_positive(farthest, slack));
 }
 
-/* Bounds from one map for the pixels of each cell in row y of a block: the largest of the map's cells around them. */
-static inline void bound_around_cells(HaeSearch *search, const HaeSource *source, int first_cell, int y, float *out)
+/* Bounds of the heat of a block's cells, which also tell more of the block. Cells outside the map get one too; nobody
+ * looks at them. */
+static inline void bound_heat_inside(HaeSearch *search, int block, HaeOpenBlock *open)
 {
-    const HaeGrid *base = search->grid, *grid = source->grid;
-    const int last_cell = first_cell + BLOCK < base->width ? first_cell + BLOCK : base->width;
-    const HaeRect rect = {base->first_column[first_cell], base->first_row[y], base->first_column[last_cell],
-                          base->first_row[y + 1]};
-    float *highest = search->scratch->cells, *row = search->row;
-    if (is_empty(rect))
+    if (search->one_grid) {
+        for (int row = 0; row < BLOCK; row++)
+            lanes_store(open->heat_bound + row * BLOCK, bound_heat_of_corners(search->field, open, row));
         return;
-    const int first = grid->columns.near[rect.left], count = grid->columns.far[rect.right - 1] - first + 1;
-    load_cells(source, grid->rows.near[rect.top], first, count, highest);
-    for (int other = grid->rows.near[rect.top] + 1; other <= grid->rows.far[rect.bottom - 1]; other++) {
-        load_cells(source, other, first, count, row);
-        for (int x = 0; x < count; x++)
-            highest[x] = larger(row[x], highest[x]);
     }
-    for (int cell = first_cell; cell < last_cell; cell++) {
-        const int from = base->first_column[cell], to = base->first_column[cell + 1];
-        float largest = -FLT_MAX;
-        for (int at = from < to ? grid->columns.near[from] : count; from < to && at <= grid->columns.far[to - 1]; at++)
-            largest = larger(highest[at - first], largest);
-        out[cell - first_cell] = bound_of(largest);
+    if (!search->cell_heat.usable) {
+        for (int row = 0; row < BLOCK; row++)
+            lanes_store(open->heat_bound + row * BLOCK, lanes_all(search->heat_bound[block]));
+        return;
     }
+    bound_cell_heat(&search->cell_heat, search->joint, block % search->across, block / search->across,
+                    open->heat_bound);
+    const float highest = highest_in(open->heat_bound, CELLS);
+    if (highest < search->heat_bound[block])
+        search->heat_bound[block] = highest;
 }
 
-/* Bounds of the heat of the cells in row y of a block: sample_heat's operations, each of them monotone, on bounds. */
-static inline Lanes bound_heat_of_cells(HaeSearch *search, int first_cell, int y)
-{
-    const HaeField *field = search->field;
-    const int scales = field->outputs->scales, stages = field->outputs->stages;
-    Lanes sum = lanes_all(0.0f);
-    for (int scale = 0; scale < scales; scale++) {
-        Lanes of_side[2] = {lanes_all(0.0f), lanes_all(0.0f)};
-        for (int side = 0; side < field->sides; side++) {
-            for (int stage = 0; stage < stages; stage++) {
-                float bounds[LANES] = {0.0f};
-                const HaeSource source = heat_source(field, scale * stages + stage, side, search->joint);
-                bound_around_cells(search, &source, first_cell, y, bounds);
-                of_side[side] = lanes_add(of_side[side], lanes_load(bounds));
-            }
-            if (stages > 1)
-                of_side[side] = lanes_div(of_side[side], lanes_all((float)stages));
-        }
-        const Lanes heat = field->sides == 2 ? lanes_average(of_side[0], of_side[1]) : of_side[0];
-        sum = lanes_add(sum, heat);
-    }
-    return scales > 1 ? lanes_div(sum, lanes_all((float)scales)) : sum;
-}
-
-/* What bounds the cells of a block, which are finite. With one network map the heat's bound is that of the cell's own
- * corners. Cells outside the map get one too; nobody looks at them. */
+/* What bounds the cells of a block, which are finite. */
 static inline void describe_cells(HaeSearch *search, int block, HaeOpenBlock *open)
 {
     const HaeField *field = search->field;
+    bound_heat_inside(search, block, open);
     for (int row = 0; row < BLOCK; row++) {
-        const int y = block / search->across * BLOCK + row;
-        Lanes heat;
-        if (search->one_grid) {
-            heat = bound_heat_of_corners(field, open, row);
-        } else {
-            heat = y < search->grid->height ? bound_heat_of_cells(search, block % search->across * BLOCK, y)
-                                            : lanes_all(0.0f);
-        }
-        lanes_store(open->heat_bound + row * BLOCK, heat);
         for (int l = 0; l < field->length; l++) {
             const Lanes most = largest_corners(&open->tag[l], row), least = smallest_corners(&open->tag[l], row);
             const Lanes slack = lanes_add(lanes_mul(lanes_max(lanes_abs(most), lanes_abs(least)), lanes_all(0x1p-21f)),
@@ -193,14 +163,6 @@ static inline void search_cell_of_block(HaeSearch *search, const HaeOpenBlock *o
         search_rect(search, rect, best);
 }
 
-static inline float highest_in(const float *bounds, int count)
-{
-    Lanes highest = lanes_load(bounds);
-    for (int i = LANES; i < count; i += LANES)
-        highest = lanes_max(lanes_load(bounds + i), highest);
-    return lanes_largest(highest);
-}
-
 /* The first of the highest; count is a multiple of LANES. */
 static inline int highest_of(const float *bounds, int count)
 {
@@ -220,6 +182,8 @@ static inline const HaeOpenBlock *open_block(HaeSearch *search, int block)
     HaeOpenBlock *open = &search->opened[block % OPEN_BLOCKS];
     if (open->joint == search->joint && open->block == block)
         return open;
+    if (!search->one_grid && search->cell_heat.usable)
+        ask_for_cell_heat(&search->cell_heat, search->joint, across, down);
     for (int side = 0; side < field->sides; side++) {
         const HaeSource tag = tag_source(field, side, search->joint);
         load_tile(&tag, across * BLOCK, down * BLOCK, CORNERS, CORNERS, open->tag[side].at[0]);

@@ -12,9 +12,8 @@ typedef struct {
     void *line;               /* find_bounds' scratch */
     HaeCandidates candidates;
     size_t *kept;      /* per joint: how many of its candidates are above the threshold */
-    HaeSlopes *slopes; /* of candidates, found with them */
+    HaeRise *rises;    /* of candidates, found with them */
     HaeScratch *scratch;
-    float *row; /* as wide as the widest map */
     HaePeakFinder *finder;
     HaeSearch *search;
 } Work;
@@ -107,8 +106,7 @@ static int make_bounds(Work *work)
     float *cells = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
     work->line = hae_arena_take(work->arena, 4 * (widest + 4 * BLOCK) * sizeof(int32_t));
     work->scratch = hae_arena_take(work->arena, sizeof(HaeScratch));
-    work->row = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
-    if (!bounds || !value || !cells || !work->line || !work->scratch || !work->row)
+    if (!bounds || !value || !cells || !work->line || !work->scratch)
         return -1;
     work->scratch->cells = cells;
     work->bounds = bounds;
@@ -161,6 +159,23 @@ static const HaeGrid *finest_grid(const Work *work)
     return finest;
 }
 
+static int make_slopes(Work *work, const HaeBlocks *blocks, HaeSlopes *slopes)
+{
+    const size_t maps = (size_t)work->maps;
+    *slopes = (HaeSlopes){.field = &work->field, .blocks = blocks};
+    slopes->columns = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    slopes->rows = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    slopes->free_columns = hae_arena_take(work->arena, (size_t)blocks->across);
+    slopes->free_row = hae_arena_take(work->arena, (size_t)blocks->base->height);
+    slopes->tiles = hae_arena_take(work->arena, maps * TILE_NODES * sizeof(float));
+    int32_t *numbers = hae_arena_take(work->arena, slopes_numbers(blocks, work->maps) * sizeof(int32_t));
+    if (!slopes->tiles || !slopes->columns || !slopes->rows || !slopes->free_columns || !slopes->free_row || !numbers)
+        return -1;
+    memset(slopes->tiles, 0, maps * TILE_NODES * sizeof(float)); /* rows that no tile reaches are read, too */
+    fill_slopes(slopes, work->maps, numbers);
+    return 0;
+}
+
 static int make_candidates(Work *work)
 {
     const HaeField *field = &work->field;
@@ -175,18 +190,33 @@ static int make_candidates(Work *work)
                                   hae_arena_take(work->arena, places * field->length * sizeof(float)),
                                   joints, count, field->length};
     work->kept = hae_arena_take(work->arena, (size_t)joints * sizeof(size_t));
-    work->slopes = hae_arena_take(work->arena, places * sizeof(HaeSlopes));
+    work->rises = hae_arena_take(work->arena, places * sizeof(HaeRise));
     HaePeakFinder *finder = work->finder = hae_arena_take(work->arena, sizeof(HaePeakFinder));
     HaeRanked *entries = hae_arena_take(work->arena, (size_t)count * sizeof(HaeRanked));
-    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !work->kept || !work->slopes || !finder || !entries)
+    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !work->kept || !work->rises || !finder || !entries)
         return -1;
     finder->field = field;
     finder->reach = field->settings->nms_kernel / 2;
     finder->threshold = float_threshold(field->settings->detection_threshold);
-    finder->scratch = work->scratch;
     finder->blocks = make_blocks(work, finest_grid(work));
     finder->selection = (HaeSelection){entries, 0, count};
-    return finder->blocks ? 0 : -1;
+    if (!finder->blocks)
+        return -1;
+    finder->slopes.usable = 0;
+    return nodes_suffice(finder) ? 0 : make_slopes(work, finder->blocks, &finder->slopes);
+}
+
+static int make_cell_heat(Work *work, const HaeGrid *base, HaeCellHeat *heat)
+{
+    const size_t maps = (size_t)work->maps, numbers = touched_numbers(base->width) + touched_numbers(base->height);
+    *heat = (HaeCellHeat){.field = &work->field};
+    heat->columns = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    heat->rows = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    int32_t *memory = hae_arena_take(work->arena, maps * numbers * sizeof(int32_t));
+    if (!heat->columns || !heat->rows || !memory)
+        return -1;
+    fill_cell_heat(heat, base, work->maps, memory);
+    return 0;
 }
 
 static int make_search(Work *work)
@@ -210,8 +240,9 @@ static int make_search(Work *work)
     search->across = across;
     search->down = down;
     search->one_grid = work->maps == 1;
+    if (!search->one_grid && make_cell_heat(work, grid, &search->cell_heat))
+        return -1;
     search->scratch = work->scratch;
-    search->row = work->row;
     search->heat_bound = values;
     search->block_bound = values + (1 + 2 * MAX_LENGTH) * blocks;
     search->waiting_bound = search->block_bound + blocks;
@@ -291,8 +322,8 @@ static void find_candidates(Work *work, int joint)
         candidates->value[first + place] = selection->entries[place].value;
         candidates->x[first + place] = x;
         candidates->y[first + place] = y;
-        work->slopes[first + place] =
-            (HaeSlopes){selection->entries[place].across, selection->entries[place].down};
+        work->rises[first + place] =
+            (HaeRise){selection->entries[place].across, selection->entries[place].down};
         ask_for_tags(field, joint, x, y);
     }
     work->kept[joint] = (size_t)selection->count;
@@ -310,15 +341,15 @@ static void read_tags(Work *work, int joint)
                     candidates->tag + at * candidates->length);
 }
 
-/* The slopes at a grouped joint: those of the candidate that it was. */
-static HaeSlopes slopes_of(const Work *work, int joint, const float *row)
+/* Which way the heat rises at a grouped joint: as at the candidate that it was. */
+static HaeRise rise_of(const Work *work, int joint, const float *row)
 {
     const HaeCandidates *candidates = &work->candidates;
     const size_t first = (size_t)joint * candidates->count;
     for (size_t at = first; at < first + work->kept[joint]; at++)
         if ((float)candidates->x[at] == row[0] && (float)candidates->y[at] == row[1])
-            return work->slopes[at];
-    return (HaeSlopes){0, 0}; /* a missing joint */
+            return work->rises[at];
+    return (HaeRise){0, 0}; /* a missing joint */
 }
 
 static void adjust_persons(Work *work, HaePersons *persons)
@@ -330,10 +361,10 @@ static void adjust_persons(Work *work, HaePersons *persons)
         for (int joint = 0; joint < persons->joints; joint++, row += 3 + persons->length) {
             if (settings->use_udp && settings->mode == HAE_REFERENCE) {
                 const HaePatch patch = sample_patch(field, joint, hae_truncate(row[0]), hae_truncate(row[1]), 2,
-                                                    work->scratch, work->search->heat);
+                                                    work->search->heat);
                 hae_dark_step(row, &patch);
             } else {
-                hae_adjust_joint(row, slopes_of(work, joint, row), field->width, field->height, settings);
+                hae_adjust_joint(row, rise_of(work, joint, row), field->width, field->height, settings);
             }
         }
 }
@@ -362,7 +393,7 @@ static void fill_in_joint(Work *work, float *row, int joint, const float *mean)
     if (pixel < 0)
         return;
     const int x = (int)(pixel % field->width), y = (int)(pixel / field->width);
-    const HaePatch patch = sample_patch(field, joint, x, y, 1, work->scratch, work->search->heat);
+    const HaePatch patch = sample_patch(field, joint, x, y, 1, work->search->heat);
     hae_fill_in(row, &patch, x, y, field->settings);
 }
 

@@ -99,6 +99,8 @@ static inline int64_t search_joint(HaeSearch *search, const float *mean)
     const int blocks = padded(block_count(search));
     HaeBest best = {-INFINITY, -1};
     search->mean = mean;
+    if (search->field->length == 2)
+        turn_mean(search);
     search->opened_count = 0;
     bound_blocks(search, blocks);
     const int first = highest_of(search->block_bound, blocks);

@@ -21,6 +21,7 @@ typedef struct {
     int joint, block; /* whose it is */
     HaeCorners heat[2], tag[MAX_LENGTH]; /* sides */
     float heat_bound[CELLS], low[MAX_LENGTH][CELLS], high[MAX_LENGTH][CELLS];
+    float turned_low[2][CELLS], turned_high[2][CELLS]; /* with flip: of the sum of the two tags, and their difference */
 } HaeOpenBlock;
 
 /* The search for one joint. Persons that lack it come one after the other and share what is known of its blocks. */
@@ -46,6 +47,7 @@ typedef struct {
     int joint, values_are_plain; /* plain: the joint's heat is finite everywhere */
     const HaeBounds *bounds;     /* of the joint */
     const float *mean;           /* of the person */
+    float turned_low[2], turned_high[2]; /* with flip: the mean's sum and difference lie in these ranges */
     float *row;                  /* scratch: as wide as the widest map */
     float heat[RECT_WIDTH * RECT_HEIGHT], tag[MAX_LENGTH][RECT_WIDTH * RECT_HEIGHT];
 } HaeSearch;
@@ -150,44 +152,34 @@ static inline Lanes bound_scores(Lanes heat, Lanes squares, int mode)
     return lanes_replace(bound, -FLT_MAX, lanes_min(heat, lowest));
 }
 
-/* How far a mean tag is from a range, at least. */
-static inline Lanes lanes_away(Lanes low, Lanes high, Lanes mean)
+/* How far a number in least..most is from a range, at least; 0 where that is NaN. */
+static inline Lanes lanes_away(Lanes low, Lanes high, float least, float most)
 {
-    return lanes_max(lanes_max(lanes_sub(low, mean), lanes_sub(mean, high)), lanes_all(0.0f));
+    const Lanes away = lanes_max(lanes_sub(low, lanes_all(most)), lanes_sub(lanes_all(least), high));
+    return lanes_max(away, lanes_all(0.0f));
 }
 
-/* A bound of the scores of eight blocks or cells for the person's mean tag. */
-static inline Lanes bound_eight(const HaeSearch *search, Lanes heat, const float *const low[MAX_LENGTH],
-                                const float *const high[MAX_LENGTH], int at)
+/* The least sum of squared tag differences in the ranges of eight blocks or cells. */
+static inline Lanes squares_away(const HaeSearch *search, const float *const low[MAX_LENGTH],
+                                 const float *const high[MAX_LENGTH], int at)
 {
     Lanes squares = lanes_all(0.0f);
     for (int l = 0; l < search->field->length; l++) {
-        const Lanes away = lanes_away(lanes_load(low[l] + at), lanes_load(high[l] + at), lanes_all(search->mean[l]));
+        const float mean = search->mean[l];
+        const Lanes away = lanes_away(lanes_load(low[l] + at), lanes_load(high[l] + at), mean, mean);
         squares = lanes_add(squares, lanes_mul(away, away));
     }
-    return bound_scores(heat, squares, search->field->settings->mode);
+    return squares;
 }
 
 static inline void bound_blocks(const HaeSearch *search, int count)
 {
     const float *const low[MAX_LENGTH] = {search->low[0], search->low[1]};
     const float *const high[MAX_LENGTH] = {search->high[0], search->high[1]};
-    for (int at = 0; at < count; at += LANES)
-        lanes_store(search->block_bound + at, bound_eight(search, lanes_load(search->heat_bound + at), low, high, at));
-}
-
-/* Rows of cells whose heat alone stays below the best score are left out. */
-static inline void bound_cells(const HaeSearch *search, const HaeOpenBlock *open, float best_score,
-                               float bounds[CELLS])
-{
-    const float *const low[MAX_LENGTH] = {open->low[0], open->low[1]};
-    const float *const high[MAX_LENGTH] = {open->high[0], open->high[1]};
-    for (int at = 0; at < CELLS; at += LANES) {
-        const Lanes heat = lanes_load(open->heat_bound + at);
-        if (!lanes_not_below(heat, lanes_all(best_score)))
-            lanes_store(bounds + at, lanes_all(-INFINITY));
-        else
-            lanes_store(bounds + at, bound_eight(search, heat, low, high, at));
+    const int mode = search->field->settings->mode;
+    for (int at = 0; at < count; at += LANES) {
+        const Lanes squares = squares_away(search, low, high, at);
+        lanes_store(search->block_bound + at, bound_scores(lanes_load(search->heat_bound + at), squares, mode));
     }
 }
 

@@ -93,28 +93,110 @@ static inline Lanes bound_heat_of_cells(HaeSearch *search, int first_cell, int y
     return scales > 1 ? lanes_div(sum, lanes_all((float)scales)) : sum;
 }
 
+/* Tags with flip, turned by an eighth: where the plain tag changes from one person's to another's the mirrored one does
+ * the same, so that a cell's pairs of tags lie along a diagonal. The range of their sums and that of their differences
+ * bound them far closer than the two sides' own ranges do.
+ *
+ * With p and q for the exact differences from the mean, p^2 + q^2 = ((p + q)^2 + (p - q)^2) / 2. Sums and differences
+ * of two bilinear surfaces are bilinear, so the corners' have their extremes, but for the rounding of the two tags,
+ * 2^-21 of the largest corners, and of the corners' sums. The widening covers both. */
+static inline void describe_turned_tags(HaeOpenBlock *open, int row, Lanes farthest)
+{
+    const Lanes slack = lanes_add(lanes_mul(farthest, lanes_all(0x1p-20f)), lanes_all(0x1p-120f));
+    Lanes least[2] = {lanes_all(INFINITY), lanes_all(INFINITY)};
+    Lanes most[2] = {lanes_all(-INFINITY), lanes_all(-INFINITY)};
+    for (int corner = 0; corner < 4; corner++) {
+        const Lanes plain = lanes_load(open->tag[0].at[row + corner / 2] + corner % 2);
+        const Lanes mirrored = lanes_load(open->tag[1].at[row + corner / 2] + corner % 2);
+        const Lanes turned[2] = {lanes_add(plain, mirrored), lanes_sub(plain, mirrored)};
+        for (int i = 0; i < 2; i++) {
+            least[i] = lanes_min(turned[i], least[i]);
+            most[i] = lanes_max(turned[i], most[i]);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        lanes_store(open->turned_low[i] + row * BLOCK, lanes_sub(least[i], slack));
+        lanes_store(open->turned_high[i] + row * BLOCK, lanes_add(most[i], slack));
+    }
+}
+
+/* The mean's sum and difference, whatever their rounding. */
+static inline void turn_mean(HaeSearch *search)
+{
+    const float *mean = search->mean;
+    const float slack = (fabsf(mean[0]) + fabsf(mean[1])) * 0x1p-20f;
+    const float turned[2] = {mean[0] + mean[1], mean[0] - mean[1]};
+    for (int i = 0; i < 2; i++) {
+        search->turned_low[i] = turned[i] - slack;
+        search->turned_high[i] = turned[i] + slack;
+    }
+}
+
+/* The least sum of squared tag differences by the turned tags. The factor is a little below the root of 1/2, which pays
+ * for the roundings of a pixel's sum of squares and of this one. Sums that overflow have infinite slack: 0 here. */
+static inline Lanes squares_away_turned(const HaeSearch *search, const HaeOpenBlock *open, int at)
+{
+    Lanes squares = lanes_all(0.0f);
+    for (int i = 0; i < 2; i++) {
+        const Lanes away = lanes_away(lanes_load(open->turned_low[i] + at), lanes_load(open->turned_high[i] + at),
+                                      search->turned_low[i], search->turned_high[i]);
+        const Lanes part = lanes_mul(away, lanes_all(0.70710f));
+        squares = lanes_add(squares, lanes_mul(part, part));
+    }
+    return squares;
+}
+
+/* Bounds of the scores of a block's cells. Rows of cells whose heat alone stays below the best score are left out. */
+static inline void bound_cells(const HaeSearch *search, const HaeOpenBlock *open, float best_score,
+                               float bounds[CELLS])
+{
+    const HaeField *field = search->field;
+    const float *const low[MAX_LENGTH] = {open->low[0], open->low[1]};
+    const float *const high[MAX_LENGTH] = {open->high[0], open->high[1]};
+    for (int at = 0; at < CELLS; at += LANES) {
+        const Lanes heat = lanes_load(open->heat_bound + at);
+        if (!lanes_not_below(heat, lanes_all(best_score))) {
+            lanes_store(bounds + at, lanes_all(-INFINITY));
+            continue;
+        }
+        Lanes squares = squares_away(search, low, high, at);
+        if (field->length == 2)
+            squares = lanes_max(squares_away_turned(search, open, at), squares);
+        lanes_store(bounds + at, bound_scores(heat, squares, field->settings->mode));
+    }
+}
+
+/* The ranges of the tags in a row of eight cells. */
+static inline void describe_tags(const HaeField *field, HaeOpenBlock *open, int row)
+{
+    Lanes farthest = lanes_all(0.0f);
+    for (int l = 0; l < field->length; l++) {
+        const Lanes most = largest_corners(&open->tag[l], row), least = smallest_corners(&open->tag[l], row);
+        const Lanes far = lanes_max(lanes_abs(most), lanes_abs(least));
+        const Lanes slack = lanes_add(lanes_mul(far, lanes_all(0x1p-21f)), lanes_all(0x1p-120f));
+        lanes_store(open->low[l] + row * BLOCK, lanes_sub(least, slack));
+        lanes_store(open->high[l] + row * BLOCK, lanes_add(most, slack));
+        farthest = lanes_add(farthest, far);
+    }
+    if (field->length == 2)
+        describe_turned_tags(open, row, farthest);
+}
+
 /* What bounds the cells of a block, which are finite. With one network map the heat's bound is that of the cell's own
  * corners. Cells outside the map get one too; nobody looks at them. */
 static inline void describe_cells(HaeSearch *search, int block, HaeOpenBlock *open)
 {
-    const HaeField *field = search->field;
     for (int row = 0; row < BLOCK; row++) {
         const int y = block / search->across * BLOCK + row;
         Lanes heat;
         if (search->one_grid) {
-            heat = bound_heat_of_corners(field, open, row);
+            heat = bound_heat_of_corners(search->field, open, row);
         } else {
             heat = y < search->grid->height ? bound_heat_of_cells(search, block % search->across * BLOCK, y)
                                             : lanes_all(0.0f);
         }
         lanes_store(open->heat_bound + row * BLOCK, heat);
-        for (int l = 0; l < field->length; l++) {
-            const Lanes most = largest_corners(&open->tag[l], row), least = smallest_corners(&open->tag[l], row);
-            const Lanes slack = lanes_add(lanes_mul(lanes_max(lanes_abs(most), lanes_abs(least)), lanes_all(0x1p-21f)),
-                                          lanes_all(0x1p-120f));
-            lanes_store(open->low[l] + row * BLOCK, lanes_sub(least, slack));
-            lanes_store(open->high[l] + row * BLOCK, lanes_add(most, slack));
-        }
+        describe_tags(search->field, open, row);
     }
 }
 

@@ -19,6 +19,7 @@ typedef struct {
 /* An opened block: its maps' corners, and for each of its cells what bounds the score of the cell's pixels. */
 typedef struct {
     int joint, block; /* whose it is */
+    int left, top;    /* its first cell */
     HaeCorners heat[2], tag[MAX_LENGTH]; /* sides */
     float heat_bound[CELLS], low[MAX_LENGTH][CELLS], high[MAX_LENGTH][CELLS];
     float turned_low[2][CELLS], turned_high[2][CELLS]; /* with flip: of the sum of the two tags, and their difference */
@@ -39,6 +40,7 @@ typedef struct {
     float *waiting_bound; /* [block]: of the blocks in `waiting` */
     int32_t *waiting;     /* [block]: blocks to open */
     float *opened_rest;   /* [block]: what the opened blocks have left, in the order of opening */
+    float *opened_bounds; /* [block][CELLS]: of their cells */
     int32_t *opened_block;
     int opened_count;
     HaeOpenBlock *opened; /* [OPEN_BLOCKS]: block b is kept at b % OPEN_BLOCKS until another one needs the place */

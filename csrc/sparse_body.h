@@ -196,7 +196,8 @@ static int make_search(Work *work)
     float *values = hae_arena_take(work->arena, (4 + 2 * MAX_LENGTH) * blocks * sizeof(float));
     int32_t *waiting = hae_arena_take(work->arena, 2 * blocks * sizeof(int32_t));
     HaeOpenBlock *opened = hae_arena_take(work->arena, OPEN_BLOCKS * sizeof(HaeOpenBlock));
-    if (!search || !values || !waiting || !opened)
+    float *opened_bounds = hae_arena_take(work->arena, blocks * CELLS * sizeof(float));
+    if (!search || !values || !waiting || !opened || !opened_bounds)
         return -1;
     search->blocks = make_blocks(work, grid);
     if (!search->blocks)
@@ -212,6 +213,7 @@ static int make_search(Work *work)
     search->block_bound = values + (1 + 2 * MAX_LENGTH) * blocks;
     search->waiting_bound = search->block_bound + blocks;
     search->opened_rest = search->waiting_bound + blocks;
+    search->opened_bounds = opened_bounds;
     search->waiting = waiting;
     search->opened_block = waiting + blocks;
     memset(values, 0, (4 + 2 * MAX_LENGTH) * blocks * sizeof(float));

@@ -23,6 +23,7 @@ static inline int cells_have_bounds(const HaeSearch *search, int block)
  * -infinity if nothing is left. */
 static inline float search_top_cell(HaeSearch *search, int block, float *bounds, HaeBest *best)
 {
+    search->effort += EFFORT_A_BLOCK;
     if (!cells_have_bounds(search, block)) {
         search_rect(search, rect_of_block(search, block), best);
         return -INFINITY;
@@ -88,14 +89,13 @@ static inline void search_rest(HaeSearch *search, HaeBest *best)
     }
 }
 
-/* The pixel where a person of this mean tag is filled in; -1: there is none.
+/* The pixel where a person of this mean tag is filled in, and its score. best: what is known already.
  *
  * Blocks are opened for their top cells at first, the most promising block first. Most of the other cells are settled
  * by other blocks' top cells then. */
-static inline int64_t search_joint(HaeSearch *search, const float *mean)
+static inline HaeBest search_joint(HaeSearch *search, const float *mean, HaeBest best)
 {
     const int blocks = padded(block_count(search));
-    HaeBest best = {-INFINITY, -1};
     search->mean = mean;
     if (search->field->length == 2)
         turn_mean(search);
@@ -103,7 +103,7 @@ static inline int64_t search_joint(HaeSearch *search, const float *mean)
     bound_blocks(search, blocks);
     const int first = highest_of(search->block_bound, blocks);
     if (search->block_bound[first] == -INFINITY)
-        return -1;
+        return best;
     open_block_for_top(search, first, &best);
     search->block_bound[first] = -INFINITY;
     for (int count = list_blocks(search, blocks, best.score); count > 0;) {
@@ -118,7 +118,7 @@ static inline int64_t search_joint(HaeSearch *search, const float *mean)
         open_block_for_top(search, search->waiting[at], &best);
     }
     search_rest(search, &best);
-    return best.index;
+    return best;
 }
 
 #endif

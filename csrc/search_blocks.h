@@ -10,6 +10,7 @@
 enum { MAX_LENGTH = 2 };
 
 enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256, LINES_A_STEP = 16 };
+enum { EFFORT_A_BLOCK = 64, EFFORT_A_CELL = 16 }; /* beside its pixels */
 
 /* The cells of a block and the next ones to the right and below; beyond the map its edge is repeated. */
 typedef struct {
@@ -43,6 +44,7 @@ typedef struct {
     float *opened_bounds; /* [block][CELLS]: of their cells */
     int32_t *opened_block;
     int opened_count;
+    int64_t effort; /* for all persons that lacked the joint so far: about as many nanoseconds */
     HaeOpenBlock *opened; /* [OPEN_BLOCKS]: block b is kept at b % OPEN_BLOCKS until another one needs the place */
 
     HaeAhead ahead; /* the next joint's tag maps */
@@ -128,6 +130,7 @@ static inline void begin_joint(HaeSearch *search, int joint, const HaeBounds *bo
     const HaeField *field = search->field;
     search->joint = joint;
     search->bounds = bounds;
+    search->effort = 0;
     search->values_are_plain = bounds_are_plain(field, bounds);
     bound_heat(search);
     for (int side = 0; side < field->length; side++) {
@@ -218,19 +221,31 @@ static inline void take_row(const HaeSearch *search, const float *heat, const fl
     }
 }
 
+/* What of a rectangle from (left, top) on is sampled at once. */
+static inline HaeRect part_of_rect(HaeRect rect, int left, int top)
+{
+    return (HaeRect){left, top, left + RECT_WIDTH < rect.right ? left + RECT_WIDTH : rect.right,
+                     top + RECT_HEIGHT < rect.bottom ? top + RECT_HEIGHT : rect.bottom};
+}
+
+/* Fills search->heat and search->tag. */
+static inline void sample_part(HaeSearch *search, HaeRect part)
+{
+    const HaeField *field = search->field;
+    sample_heat(field, search->joint, part, search->scratch, search->heat);
+    for (int side = 0; side < field->length; side++) {
+        const HaeSource source = tag_source(field, side, search->joint);
+        sample_map(&source, part, search->scratch->cells, search->tag[side]);
+    }
+}
+
 /* Every pixel of a rectangle. */
 static inline void search_rect(HaeSearch *search, HaeRect rect, HaeBest *best)
 {
-    const HaeField *field = search->field;
     for (int top = rect.top; top < rect.bottom; top += RECT_HEIGHT)
         for (int left = rect.left; left < rect.right; left += RECT_WIDTH) {
-            const HaeRect part = {left, top, left + RECT_WIDTH < rect.right ? left + RECT_WIDTH : rect.right,
-                                  top + RECT_HEIGHT < rect.bottom ? top + RECT_HEIGHT : rect.bottom};
-            sample_heat(field, search->joint, part, search->scratch, search->heat);
-            for (int side = 0; side < field->length; side++) {
-                const HaeSource source = tag_source(field, side, search->joint);
-                sample_map(&source, part, search->scratch->cells, search->tag[side]);
-            }
+            const HaeRect part = part_of_rect(rect, left, top);
+            sample_part(search, part);
             for (int y = part.top; y < part.bottom; y++) {
                 const size_t start = (size_t)(y - part.top) * RECT_WIDTH;
                 const float *tags[MAX_LENGTH] = {search->tag[0] + start, search->tag[1] + start};

@@ -318,6 +318,7 @@ static inline void search_cell_of_block(HaeSearch *search, const HaeOpenBlock *o
     const HaeRect rect = cell_rect(grid, x, y);
     if (is_empty(rect) || !may_hold_best(bound, rect, search->field->width, best))
         return;
+    search->effort += EFFORT_A_CELL + (rect.right - rect.left) * (rect.bottom - rect.top);
     if (!search->one_grid)
         search_rect(search, rect, best);
     else if (search->field->sides == 2)

@@ -13,7 +13,7 @@
 
 #include "search.h"
 
-enum { BINS = 128, BINS_A_PERSON = 16, FEW_PERSONS = 8, EFFORT_A_PIXEL = 3 };
+enum { BINS = 128, BINS_A_PERSON = 16, FEW_PERSONS = 8, EFFORT_A_PIXEL = 1 };
 
 /* The persons that lack a joint. */
 typedef struct {

@@ -199,8 +199,8 @@ static inline Lanes squares_away_turned(const HaeSearch *search, const HaeOpenBl
     return squares;
 }
 
-/* Bounds of the scores of a block's cells; returns the highest. Rows of cells whose heat alone stays below the best score
- * are left out. */
+/* Bounds of the scores of a block's cells; returns the highest. Rows of cells whose heat alone stays below the best
+ * score are left out. */
 static inline float bound_cells(const HaeSearch *search, const HaeOpenBlock *open, float best_score,
                                 float bounds[CELLS])
 {

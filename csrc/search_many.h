@@ -1,5 +1,5 @@
-/* Step 7's search (search.h) for many persons at once, where searching for each takes long: heat and tags are noise, and
- * bounds settle little.
+/* Step 7's search (search.h) for many persons at once, where searching for each takes long: heat and tags are noise,
+ * and bounds settle little.
  *
  * Every pixel is computed once and offered to the persons whose mean tag is near its tags. The tags' plane is cut into
  * bins, half a unit wide and repeated every BINS, and each person is listed in the bins within 0.51 of its mean. A
@@ -18,11 +18,11 @@ enum { BINS = 128, BINS_A_PERSON = 16, FEW_PERSONS = 8, EFFORT_A_PIXEL = 1 };
 /* The persons that lack a joint. */
 typedef struct {
     int count;
-    int32_t *person; /* [count] */
-    HaeBest *best;   /* [count]: what they were offered */
-    int32_t *start;  /* [bin, one past the last]: its first place in `listed` */
-    int32_t *listed; /* [BINS_A_PERSON * count]: places in `person` */
-    float *lowest;   /* [bin]: no best score of those who are listed is below this */
+    int32_t *person;    /* [count] */
+    HaeBest *best;      /* [count]: what they were offered */
+    int32_t *start;     /* [bin, one past the last]: its first place in `listed` */
+    int32_t *listed;    /* [BINS_A_PERSON * count]: places in `person` */
+    float *lowest;      /* [bin]: no best score of those who are listed is below this */
     const float *means; /* of all persons */
 } HaeMany;
 

@@ -2,7 +2,7 @@
  * the compiler's target and LEVEL(name). The answer has the bits of decode.c's dense way at every level.
  */
 #include "dispatch.h"
-#include "search.h"
+#include "search_many.h"
 
 typedef struct {
     HaeArena *arena;
@@ -230,7 +230,8 @@ static int make_search(Work *work)
     float *values = hae_arena_take(work->arena, (4 + 2 * MAX_LENGTH) * blocks * sizeof(float));
     int32_t *waiting = hae_arena_take(work->arena, 2 * blocks * sizeof(int32_t));
     HaeOpenBlock *opened = hae_arena_take(work->arena, OPEN_BLOCKS * sizeof(HaeOpenBlock));
-    if (!search || !values || !waiting || !opened)
+    float *opened_bounds = hae_arena_take(work->arena, blocks * CELLS * sizeof(float));
+    if (!search || !values || !waiting || !opened || !opened_bounds)
         return -1;
     search->blocks = make_blocks(work, grid);
     if (!search->blocks)
@@ -247,6 +248,7 @@ static int make_search(Work *work)
     search->block_bound = values + (1 + 2 * MAX_LENGTH) * blocks;
     search->waiting_bound = search->block_bound + blocks;
     search->opened_rest = search->waiting_bound + blocks;
+    search->opened_bounds = opened_bounds;
     search->waiting = waiting;
     search->opened_block = waiting + blocks;
     memset(values, 0, (4 + 2 * MAX_LENGTH) * blocks * sizeof(float));
@@ -386,10 +388,9 @@ static int mean_tag_of(const HaeField *field, const HaePersons *persons, const f
     return hae_mean_tag(collected, count, length, mean);
 }
 
-static void fill_in_joint(Work *work, float *row, int joint, const float *mean)
+static void fill_in_at(Work *work, float *row, int joint, int64_t pixel)
 {
     const HaeField *field = &work->field;
-    const int64_t pixel = search_joint(work->search, mean);
     if (pixel < 0)
         return;
     const int x = (int)(pixel % field->width), y = (int)(pixel / field->width);
@@ -397,23 +398,40 @@ static void fill_in_joint(Work *work, float *row, int joint, const float *mean)
     hae_fill_in(row, &patch, x, y, field->settings);
 }
 
-/* Joint by joint, so that persons share what the search learns of a joint's maps. */
-static void fill_in_all(Work *work, HaePersons *persons, const float *means, const unsigned char *has_mean)
+/* Persons share what the search learns of a joint's maps. */
+static void fill_in_joint(Work *work, HaePersons *persons, int joint, HaeMany *many)
 {
+    HaeSearch *search = work->search;
     const int length = work->field.length;
-    for (int joint = 0; joint < persons->joints; joint++) {
-        int begun = 0;
-        for (int person = 0; person < persons->count; person++) {
-            float *row = persons->rows + ((size_t)person * persons->joints + joint) * (3 + length);
-            if (row[2] != 0.0f || !has_mean[person])
-                continue;
-            if (!begun)
-                begin_joint(work->search, joint, joint_bounds(work, joint));
-            if (!begun)
-                work->search->ahead = ahead_of_tags(&work->field, joint + 1);
-            begun = 1;
-            fill_in_joint(work, row, joint, means + (size_t)person * length);
+    int all_pixels_seen = 0;
+    begin_joint(search, joint, joint_bounds(work, joint));
+    search->ahead = ahead_of_tags(&work->field, joint + 1);
+    for (int place = 0; place < many->count; place++) {
+        const size_t person = (size_t)many->person[place];
+        HaeBest best = {-INFINITY, -1};
+        if (!all_pixels_seen && takes_long(search, many->count - place)) {
+            search_many(search, many, place);
+            all_pixels_seen = 1;
         }
+        if (all_pixels_seen)
+            best = many->best[place];
+        if (!all_pixels_seen || !is_settled(search, best))
+            best = search_joint(search, many->means + person * length, best);
+        fill_in_at(work, persons->rows + (person * persons->joints + joint) * (3 + length), joint, best.index);
+    }
+}
+
+static void fill_in_all(Work *work, HaePersons *persons, const unsigned char *has_mean, HaeMany *many)
+{
+    const size_t stride = (size_t)persons->joints * (3 + work->field.length);
+    for (int joint = 0; joint < persons->joints; joint++) {
+        const float *row = persons->rows + (size_t)joint * (3 + work->field.length);
+        many->count = 0;
+        for (int person = 0; person < persons->count; person++)
+            if (has_mean[person] && row[person * stride + 2] == 0.0f)
+                many->person[many->count++] = person;
+        if (many->count)
+            fill_in_joint(work, persons, joint, many);
     }
 }
 
@@ -424,12 +442,18 @@ static int refine_persons(Work *work, HaePersons *persons)
     float *collected = hae_arena_take(work->arena, joints * length * sizeof(float));
     float *means = hae_arena_take(work->arena, count * length * sizeof(float));
     unsigned char *has_mean = hae_arena_take(work->arena, count);
-    if (!collected || !means || !has_mean)
+    HaeMany many = {0, hae_arena_take(work->arena, count * sizeof(int32_t)),
+                    hae_arena_take(work->arena, count * sizeof(HaeBest)),
+                    hae_arena_take(work->arena, (BINS * BINS + 1) * sizeof(int32_t)),
+                    hae_arena_take(work->arena, BINS_A_PERSON * count * sizeof(int32_t)),
+                    hae_arena_take(work->arena, BINS * BINS * sizeof(float)), means};
+    if (!collected || !means || !has_mean || !many.person || !many.best || !many.start || !many.listed
+        || !many.lowest)
         return -1;
     for (size_t person = 0; person < count; person++)
         has_mean[person] = (unsigned char)mean_tag_of(field, persons, persons->rows + person * joints * (3 + length),
                                                       collected, means + person * length);
-    fill_in_all(work, persons, means, has_mean);
+    fill_in_all(work, persons, has_mean, &many);
     return 0;
 }
 

@@ -1,13 +1,14 @@
 """The compiled kernels: Python's way into the C of this folder.
 
 Arguments are checked by the callers (hrnetae.steps, hrnetae.decoder); nothing here can fail but for memory. Every
-function takes whole tensors and releases the GIL while it works. float16 arrays come as their bits, uint16.
+function takes whole tensors and releases the GIL while it works.
 """
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.buffer cimport PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
-from libc.stdlib cimport free
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 import threading
@@ -67,7 +68,8 @@ cdef extern from "hrnetae.h" nogil:
     int hae_project_tags(const HaeOutputs *, const HaeSettings *, float *)
     int hae_heatmap_nms(const float *, int, int, int, int, float *)
     int hae_top_k(const float *, int, int, const HaeTags *, HaeCandidates *)
-    int hae_assign(const double *, int, int, int32_t *)
+    size_t hae_assign_bytes(int)
+    void hae_assign(void *, int, int, int32_t *)
     int hae_group(const HaeCandidates *, const int32_t *, const HaeSettings *, HaePersons *)
     void hae_adjust(HaePersons *, const HaeHeat *, const HaeSettings *)
     int hae_refine(HaePersons *, const HaeHeat *, const HaeTags *, const HaeSettings *)
@@ -79,6 +81,22 @@ cdef extern from "hrnetae.h" nogil:
     void hae_poses_free(HaePoses *)
 
 
+cdef extern from "batch.h" nogil:
+    ctypedef struct HaeImage:
+        HaeOutputs outputs
+        HaeSettings settings
+        HaePoses poses
+        int failed
+
+    ctypedef struct HaeBatch:
+        HaeImage **images
+        int level
+        long count
+
+    void hae_decode_batch(HaeBatch *, HaeArena *)
+    void hae_stop_batch(HaeBatch *)
+
+
 cdef extern from "dispatch.h" nogil:
     int hae_has_level(int)
 
@@ -88,9 +106,8 @@ def has_level(int level):
     return bool(hae_has_level(level))
 
 
-cdef HaeSettings _settings(params, image_size, map_size):
-    """params: DecodeParams; map_size: the (width, height) of the network's finest map."""
-    cdef HaeSettings s
+cdef int _fill_settings(HaeSettings *s, params, image_size, const HaeMaps *finest) except -1:
+    """params: DecodeParams; finest: the network's finest map."""
     s.mode = HAE_MMPOSE1 if params.mode == "mmpose1" else HAE_REFERENCE
     s.max_num_people = params.max_num_people
     s.nms_kernel = params.nms_kernel
@@ -106,8 +123,8 @@ cdef HaeSettings _settings(params, image_size, map_size):
     s.score_per_joint = params.score_per_joint
     s.center_shift = params.center_shift
     s.image_width, s.image_height = image_size
-    if params.mode == "mmpose1":
-        s.input_width, s.input_height = params.input_size or (4 * map_size[0], 4 * map_size[1])
+    if s.mode == HAE_MMPOSE1:
+        s.input_width, s.input_height = params.input_size or (4 * finest.width, 4 * finest.height)
         s.resize = params.restore_heatmap_size
         s.target_width = s.input_width
         s.target_height = s.input_height
@@ -116,7 +133,16 @@ cdef HaeSettings _settings(params, image_size, map_size):
         s.resize = params.project2image
         s.target_width = s.image_width
         s.target_height = s.image_height
-    return s
+    return 0
+
+
+cdef HaeSettings _step_settings(params):
+    """For a step that knows neither the image nor the network's maps."""
+    cdef HaeSettings settings
+    cdef HaeMaps one_pixel
+    one_pixel.width = one_pixel.height = 1
+    _fill_settings(&settings, params, (1, 1), &one_pixel)
+    return settings
 
 
 _of_thread = threading.local()
@@ -143,70 +169,133 @@ cdef HaeArena *_this_threads_arena() except NULL:
         return arena
 
 
-cdef int _point_at(HaeMaps *maps, array) except -1:
-    """array: (C, H, W) float32 or float16 without gaps; the caller keeps it alive."""
-    cdef const float[:, :, ::1] single
-    cdef const uint16_t[:, :, ::1] half
-    maps.channels, maps.height, maps.width = array.shape
-    maps.is_half = array.dtype.itemsize == 2
-    if maps.is_half:
-        half = array.view(np.uint16)
-        maps.data = &half[0, 0, 0]
-    else:
-        single = array
-        maps.data = &single[0, 0, 0]
+# ---------------------------------------------------------------------------------------------- one image on its way
+
+# An image that the kernels work on, with the buffers it reads: they stay where they are until _close.
+cdef struct Image:
+    HaeImage work
+    HaeMaps *maps       # plain, then flipped
+    Py_buffer *views    # flip index and joint order, then those of maps
+    int viewed
+
+
+cdef Py_buffer *_view(Image *image, array) except NULL:
+    """array: without gaps; a plain buffer, since float16 has no type in C."""
+    cdef Py_buffer *view = &image.views[image.viewed]
+    PyObject_GetBuffer(array, view, PyBUF_ND)
+    image.viewed += 1
+    return view
+
+
+cdef int _point_at(Image *image, arrays, HaeMaps *maps) except -1:
+    """arrays: (C, H, W) float32 or float16."""
+    cdef Py_buffer *view
+    for array in arrays:
+        view = _view(image, array)
+        maps.data = view.buf
+        maps.is_half = view.itemsize == 2
+        maps.channels = <int>view.shape[0]
+        maps.height = <int>view.shape[1]
+        maps.width = <int>view.shape[2]
+        maps += 1
     return 0
 
 
-cdef HaeMaps *_point_at_all(arrays) except NULL:
-    cdef HaeMaps *maps = <HaeMaps *>PyMem_Malloc(len(arrays) * sizeof(HaeMaps))
-    if not maps:
-        raise MemoryError
-    try:
-        for i, array in enumerate(arrays):
-            _point_at(&maps[i], array)
-    except BaseException:
-        PyMem_Free(maps)
-        raise
-    return maps
-
-
-cdef HaeOutputs _outputs(HaeMaps *plain, HaeMaps *flipped, maps, const int32_t[::1] flip_index,
-                         const int32_t[::1] joint_order):
-    cdef HaeOutputs outputs
-    outputs.plain = plain
-    outputs.flipped = flipped
+cdef int _fill_outputs(Image *image, maps, flip_index, joint_order) except -1:
+    cdef HaeOutputs *outputs = &image.work.outputs
+    cdef int count
     outputs.scales = maps.scales
     outputs.stages = maps.stages
     outputs.tag_scale = maps.tag_scale
     outputs.tag_stage = maps.tag_stage
-    outputs.joints = <int>flip_index.shape[0]
-    outputs.flip_index = &flip_index[0]
-    outputs.joint_order = &joint_order[0]
-    return outputs
+    count = outputs.scales * outputs.stages
+    outputs.joints = <int>len(flip_index)
+    outputs.flip_index = <const int32_t *>_view(image, flip_index).buf
+    outputs.joint_order = <const int32_t *>_view(image, joint_order).buf
+    _point_at(image, maps.plain, image.maps)
+    outputs.plain = image.maps
+    if maps.flipped is not None:
+        _point_at(image, maps.flipped, image.maps + count)
+        outputs.flipped = image.maps + count
+    return 0
 
 
-cdef _joint_values(HaePersons persons, int first, int count):
+cdef Image *_open(maps, flip_index, joint_order, params, image_size) except NULL:
+    """maps: hrnetae.outputs.OutputMaps; flip_index, joint_order: (K,) int32. Ends with _close."""
+    cdef Py_ssize_t arrays = len(maps.plain) + (0 if maps.flipped is None else len(maps.flipped))
+    cdef size_t views = (arrays + 2) * sizeof(Py_buffer)
+    cdef Image *image = <Image *>PyMem_Calloc(1, sizeof(Image) + views + arrays * sizeof(HaeMaps))
+    if not image:
+        raise MemoryError
+    image.views = <Py_buffer *>(image + 1)
+    image.maps = <HaeMaps *>(<char *>image.views + views)
+    try:
+        _fill_outputs(image, maps, flip_index, joint_order)
+        _fill_settings(&image.work.settings, params, image_size, &image.maps[image.work.outputs.stages - 1])
+    except BaseException:
+        _close(image)
+        raise
+    return image
+
+
+cdef void _close(Image *image) noexcept:
+    cdef int i
+    hae_poses_free(&image.work.poses)
+    for i in range(image.viewed):
+        PyBuffer_Release(&image.views[i])
+    PyMem_Free(image)
+
+
+# ------------------------------------------------------------------------------------------------- arrays of results
+
+_empty = np.empty
+_float32 = np.dtype(np.float32)
+
+
+cdef int _copy_rows(array, const float *source, size_t rows, size_t stride, size_t count) except -1:
+    """Fills a new float32 array with ``count`` floats of each row."""
+    cdef Py_buffer view
+    cdef float *target
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+    target = <float *>view.buf
+    with nogil:
+        for _ in range(rows):
+            memcpy(target, source, count * sizeof(float))
+            target += count
+            source += stride
+    PyBuffer_Release(&view)
+    return 0
+
+
+cdef _joint_values(const HaePersons *persons, int first, int count):
     """Columns first..first+count-1 of every joint, as (P, K, count) float32."""
-    values = np.empty((persons.count, persons.joints, count), np.float32)
-    cdef float[:, :, ::1] view = values
-    cdef Py_ssize_t row = 0, person, joint
-    cdef int stride = 3 + persons.length
-    for person in range(persons.count):
-        for joint in range(persons.joints):
-            memcpy(&view[person, joint, 0], persons.rows + row * stride + first, count * sizeof(float))
-            row += 1
+    values = _empty((persons.count, persons.joints, count), _float32)
+    _copy_rows(values, persons.rows + first, <size_t>persons.count * persons.joints, 3 + persons.length, count)
     return values
 
 
-cdef _scores(HaePoses poses, bint per_joint):
+cdef _scores(const HaePoses *poses, bint per_joint):
     """(P,) float32, or (P, K) where there is one score per joint."""
-    scores = np.empty(poses.persons.count * poses.scores_per_person, np.float32)
-    cdef float[::1] view = scores
-    if view.shape[0]:
-        memcpy(&view[0], poses.scores, view.shape[0] * sizeof(float))
-    return scores.reshape(poses.persons.count, poses.scores_per_person) if per_joint else scores
+    cdef int count = poses.persons.count, each = poses.scores_per_person
+    cdef tuple shape = (count,)
+    if per_joint:
+        shape = (count, each)
+    scores = _empty(shape, _float32)
+    _copy_rows(scores, poses.scores, 1, 0, <size_t>count * each)
+    return scores
 
+
+cdef _people(const HaeImage *image):
+    """keypoints (P, K, 3), scores (P,) or (P, K), tags (P, K, L), float32."""
+    cdef const HaePersons *persons = &image.poses.persons
+    return (
+        _joint_values(persons, 0, 3),
+        _scores(&image.poses, image.settings.score_per_joint),
+        _joint_values(persons, 3, persons.length),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ dense arrays of steps
 
 cdef HaeTags _tags_view(const float[:, :, :, :] tags):
     """tags: (K or 1, H, W, L) with any strides."""
@@ -238,6 +327,12 @@ cdef HaePersons _persons_view(float[:, :, ::1] persons):
     return view
 
 
+cdef int _check_level(int level) except -1:
+    if level >= 0 and not hae_has_level(level):
+        raise ValueError(f"level: {level}, expected one that this processor has")
+    return 0
+
+
 def decode(maps, flip_index, joint_order, params, image_size, int level):
     """All steps for one image.
 
@@ -245,67 +340,96 @@ def decode(maps, flip_index, joint_order, params, image_size, int level):
     level: of the instructions, one that has_level; below 0 for the dense way. The answer does not depend on it.
     Returns keypoints (P, K, 3), scores (P,) or (P, K), tags (P, K, L), float32, in image pixels.
     """
-    cdef HaeMaps *plain = NULL
-    cdef HaeMaps *flipped = NULL
-    cdef HaeOutputs outputs
-    cdef HaeSettings settings
-    cdef HaePoses poses
-    cdef int failed
+    _check_level(level)
     cdef HaeArena *arena = _this_threads_arena()
-    if level >= 0 and not hae_has_level(level):
-        raise ValueError(f"level: {level}, expected one that this processor has")
+    cdef Image *image = _open(maps, flip_index, joint_order, params, image_size)
+    cdef HaeImage *work = &image.work
     try:
-        plain = _point_at_all(maps.plain)
-        if maps.flipped is not None:
-            flipped = _point_at_all(maps.flipped)
-        outputs = _outputs(plain, flipped, maps, flip_index, joint_order)
-        settings = _settings(params, image_size, maps.map_size)
         with nogil:
-            failed = hae_decode(&outputs, &settings, level, arena, &poses)
-        if failed:
+            work.failed = hae_decode(&work.outputs, &work.settings, level, arena, &work.poses)
+        if work.failed:
             raise MemoryError
-        try:
-            return (
-                _joint_values(poses.persons, 0, 3),
-                _scores(poses, params.score_per_joint),
-                _joint_values(poses.persons, 3, poses.persons.length),
-            )
-        finally:
-            hae_poses_free(&poses)
+        return _people(work)
     finally:
-        PyMem_Free(plain)
-        PyMem_Free(flipped)
+        _close(image)
+
+
+cdef HaeBatch *_batch_of(object capsule) except NULL:
+    return <HaeBatch *>PyCapsule_GetPointer(capsule, "hrnetae.batch")
+
+
+cdef void _free_batch(object capsule) noexcept:
+    cdef HaeBatch *batch = <HaeBatch *>PyCapsule_GetPointer(capsule, "hrnetae.batch")
+    cdef long i
+    for i in range(batch.count):
+        _close(<Image *>batch.images[i])
+    PyMem_Free(batch)
+
+
+def open_batch(images, flip_index, joint_order, params, int level):
+    """Images for decode_batch: pairs of maps and image_size. The rest: as in decode. The arrays are held as long as
+    the batch."""
+    _check_level(level)
+    cdef size_t most = len(images)
+    cdef HaeBatch *batch = <HaeBatch *>PyMem_Calloc(1, sizeof(HaeBatch) + most * sizeof(HaeImage *))
+    if not batch:
+        raise MemoryError
+    batch.images = <HaeImage **>(batch + 1)
+    batch.level = level
+    try:
+        capsule = PyCapsule_New(batch, "hrnetae.batch", _free_batch)
+    except MemoryError:
+        PyMem_Free(batch)
+        raise
+    for maps, image_size in images:
+        batch.images[batch.count] = <HaeImage *>_open(maps, flip_index, joint_order, params, image_size)
+        batch.count += 1
+    return capsule
+
+
+def decode_batch(capsule):
+    """Decodes images of a batch until none is left that no thread has taken. For any number of threads at once."""
+    cdef HaeArena *arena = _this_threads_arena()
+    cdef HaeBatch *batch = _batch_of(capsule)
+    with nogil:
+        hae_decode_batch(batch, arena)
+
+
+def stop_batch(capsule):
+    """The threads in decode_batch finish the image they have taken, and return."""
+    hae_stop_batch(_batch_of(capsule))
+
+
+def people_of_batch(capsule):
+    """What decode returns, for each image; None where memory ran out. Once all threads have left decode_batch."""
+    cdef HaeBatch *batch = _batch_of(capsule)
+    cdef long i
+    return [None if batch.images[i].failed else _people(batch.images[i]) for i in range(batch.count)]
 
 
 def project(maps, flip_index, joint_order, params, image_size):
     """Steps 1 and 2 alone: heat (K, H, W) and tags (K or 1, L, H, W), float32."""
-    cdef HaeMaps *plain = _point_at_all(maps.plain)
-    cdef HaeMaps *flipped = NULL
-    cdef HaeOutputs outputs
-    cdef HaeSettings settings
+    cdef Image *image = _open(maps, flip_index, joint_order, params, image_size)
+    cdef HaeOutputs *outputs = &image.work.outputs
+    cdef HaeSettings *settings = &image.work.settings
     cdef int width, height, failed
     cdef float[:, :, ::1] heat_view
     cdef float[:, :, :, ::1] tags_view
     try:
-        if maps.flipped is not None:
-            flipped = _point_at_all(maps.flipped)
-        outputs = _outputs(plain, flipped, maps, flip_index, joint_order)
-        settings = _settings(params, image_size, maps.map_size)
-        hae_map_size(&outputs, &settings, &width, &height)
+        hae_map_size(outputs, settings, &width, &height)
         joints = outputs.joints
         heat = np.empty((joints, height, width), np.float32)
-        tags = np.empty((joints if params.tag_per_joint else 1, 2 if flipped else 1, height, width), np.float32)
+        tags = np.empty((joints if params.tag_per_joint else 1, 2 if outputs.flipped else 1, height, width), np.float32)
         heat_view = heat
         tags_view = tags
         with nogil:
-            failed = (hae_project_heat(&outputs, &settings, &heat_view[0, 0, 0])
-                      or hae_project_tags(&outputs, &settings, &tags_view[0, 0, 0, 0]))
+            failed = (hae_project_heat(outputs, settings, &heat_view[0, 0, 0])
+                      or hae_project_tags(outputs, settings, &tags_view[0, 0, 0, 0]))
         if failed:
             raise MemoryError
         return heat, tags
     finally:
-        PyMem_Free(plain)
-        PyMem_Free(flipped)
+        _close(image)
 
 
 def heatmap_nms(const float[:, :, ::1] heat not None, int kernel, float[:, :, ::1] peaks not None):
@@ -338,11 +462,14 @@ def top_k(const float[:, :, ::1] peaks not None, const float[:, :, :, :] tags no
 
 def assign(const double[:, ::1] cost not None, int32_t[::1] column_of_row not None):
     """Step 5's assignment: fills the column of every row; cost has at most as many rows as columns."""
-    cdef int rows = <int>cost.shape[0], columns = <int>cost.shape[1], failed
-    with nogil:
-        failed = hae_assign(&cost[0, 0], rows, columns, &column_of_row[0])
-    if failed:
+    cdef int rows = <int>cost.shape[0], columns = <int>cost.shape[1]
+    cdef void *memory = malloc(hae_assign_bytes(columns))
+    if not memory:
         raise MemoryError
+    with nogil:
+        memcpy(memory, &cost[0, 0], <size_t>rows * columns * sizeof(double))
+        hae_assign(memory, rows, columns, &column_of_row[0])
+        free(memory)
 
 
 def group_by_tag(const float[:, ::1] value not None, const int32_t[:, ::1] x not None,
@@ -351,7 +478,7 @@ def group_by_tag(const float[:, ::1] value not None, const int32_t[:, ::1] x not
     """Step 5: persons (P, K, 3 + L) float32."""
     cdef HaeCandidates candidates
     cdef HaePersons persons
-    cdef HaeSettings settings = _settings(params, (1, 1), (1, 1))
+    cdef HaeSettings settings = _step_settings(params)
     cdef int failed
     candidates.value = <float *>&value[0, 0]  # grouping only reads them
     candidates.x = <int32_t *>&x[0, 0]
@@ -365,7 +492,7 @@ def group_by_tag(const float[:, ::1] value not None, const int32_t[:, ::1] x not
     if failed:
         raise MemoryError
     try:
-        return _joint_values(persons, 0, 3 + persons.length)
+        return _joint_values(&persons, 0, 3 + persons.length)
     finally:
         free(persons.rows)
 
@@ -374,7 +501,7 @@ def adjust(float[:, :, ::1] persons not None, const float[:, :, ::1] heat not No
     """Step 6, in place."""
     cdef HaePersons people = _persons_view(persons)
     cdef HaeHeat heat_of = _heat_view(heat)
-    cdef HaeSettings settings = _settings(params, (1, 1), (1, 1))
+    cdef HaeSettings settings = _step_settings(params)
     with nogil:
         hae_adjust(&people, &heat_of, &settings)
 
@@ -385,7 +512,7 @@ def refine(float[:, :, ::1] persons not None, const float[:, :, ::1] heat not No
     cdef HaePersons people = _persons_view(persons)
     cdef HaeHeat heat_of = _heat_view(heat)
     cdef HaeTags tags_of = _tags_view(tags)
-    cdef HaeSettings settings = _settings(params, (1, 1), (1, 1))
+    cdef HaeSettings settings = _step_settings(params)
     cdef int failed
     with nogil:
         failed = hae_refine(&people, &heat_of, &tags_of, &settings)
@@ -393,81 +520,4 @@ def refine(float[:, :, ::1] persons not None, const float[:, :, ::1] heat not No
         raise MemoryError
 
 
-cdef extern from "oks.h" nogil:
-    ctypedef struct HaeOksPersons:
-        int images, joints
-        const double *variances
-        const int64_t *truth_start
-        const double *truth
-        const double *bounds
-        const double *truth_area
-        const int64_t *found_start
-        const double *found
-
-    ctypedef struct HaeOksRules:
-        int ranges, thresholds
-        const double *threshold
-        const uint8_t *truth_ignored
-        const uint8_t *truth_crowd
-        const uint8_t *truth_counts
-        const uint8_t *found_outside
-
-    int64_t hae_oks_count(const HaeOksPersons *)
-    void hae_oks_exponents(const HaeOksPersons *, double *)
-    int hae_oks_match(const HaeOksPersons *, const double *, const HaeOksRules *, uint8_t *)
-
-
-cdef HaeOksPersons _oks_persons(persons):
-    """persons: hrnetae.evaluation.oks.Persons; the caller keeps it alive."""
-    cdef HaeOksPersons view
-    cdef const double[::1] variances = persons.variances, area = persons.truth_area
-    cdef const int64_t[::1] truth_start = persons.truth_start, found_start = persons.found_start
-    cdef const double[:, :, ::1] truth = persons.truth, found = persons.found
-    cdef const double[:, ::1] bounds = persons.bounds
-    view.images = <int>truth_start.shape[0] - 1
-    view.joints = <int>variances.shape[0]
-    view.variances = &variances[0]
-    view.truth_start = &truth_start[0]
-    view.found_start = &found_start[0]
-    view.truth = &truth[0, 0, 0] if truth.shape[0] else NULL
-    view.bounds = &bounds[0, 0] if truth.shape[0] else NULL
-    view.truth_area = &area[0] if truth.shape[0] else NULL
-    view.found = &found[0, 0, 0] if found.shape[0] else NULL
-    return view
-
-
-def oks_exponents(persons):
-    """What the similarities take the exponential of, float64 (oks.h). persons: hrnetae.evaluation.oks.Persons."""
-    cdef HaeOksPersons view = _oks_persons(persons)
-    exponents = np.empty(hae_oks_count(&view), np.float64)
-    cdef double[::1] out = exponents
-    if out.shape[0]:
-        with nogil:
-            hae_oks_exponents(&view, &out[0])
-    return exponents
-
-
-def oks_match(persons, rules, const double[::1] exponentials not None):
-    """flags (ranges, thresholds, found) uint8: bit 0 matched, bit 1 ignored. rules: hrnetae.evaluation.oks.Rules."""
-    cdef HaeOksPersons view = _oks_persons(persons)
-    cdef HaeOksRules how
-    cdef const double[::1] threshold = rules.threshold
-    cdef const uint8_t[:, ::1] ignored = rules.truth_ignored, outside = rules.found_outside
-    cdef const uint8_t[::1] crowd = rules.truth_crowd, counts = rules.truth_counts
-    cdef int failed
-    flags = np.zeros((outside.shape[0], threshold.shape[0], outside.shape[1]), np.uint8)
-    cdef uint8_t[:, :, ::1] out = flags
-    if not out.shape[2]:
-        return flags
-    how.ranges = <int>outside.shape[0]
-    how.thresholds = <int>threshold.shape[0]
-    how.threshold = &threshold[0]
-    how.truth_ignored = &ignored[0, 0] if crowd.shape[0] else NULL
-    how.truth_crowd = &crowd[0] if crowd.shape[0] else NULL
-    how.truth_counts = &counts[0] if crowd.shape[0] else NULL
-    how.found_outside = &outside[0, 0]
-    with nogil:
-        failed = hae_oks_match(&view, &exponentials[0] if exponentials.shape[0] else NULL, &how, &out[0, 0, 0])
-    if failed:
-        raise MemoryError
-    return flags
+include "_oks.pxi"

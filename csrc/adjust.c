@@ -10,55 +10,54 @@ static float heat_at(const HaePatch *heat, int x, int y)
     return hae_finite_or_lowest(heat->data[(ptrdiff_t)(y - heat->top) * heat->stride + x - heat->left]);
 }
 
-/* Up if the next pixel is the higher one, else (also if they are equal) down. */
-void hae_quarter_step(const HaePatch *heat, int x, int y, float *position)
+static int sign_of_rise(float before, float after)
 {
-    position[0] += heat_at(heat, x + 1, y) > heat_at(heat, x - 1, y) ? 0.25f : -0.25f;
-    position[1] += heat_at(heat, x, y + 1) > heat_at(heat, x, y - 1) ? 0.25f : -0.25f;
+    return (after > before) - (after < before);
 }
 
-static float sign_of_slope(float after, float before)
+HaeRise hae_rise_at(const HaePatch *heat, int x, int y)
 {
-    return after > before ? 1.0f : after < before ? -1.0f : 0.0f;
+    return (HaeRise){sign_of_rise(heat_at(heat, x - 1, y), heat_at(heat, x + 1, y)),
+                       sign_of_rise(heat_at(heat, x, y - 1), heat_at(heat, x, y + 1))};
+}
+
+/* Up if the next pixel is the higher one, else (also if they are equal) down. */
+void hae_quarter_step(HaeRise rise, float *position)
+{
+    position[0] += rise.across > 0 ? 0.25f : -0.25f;
+    position[1] += rise.down > 0 ? 0.25f : -0.25f;
 }
 
 /* mmpose 1.x: none near the map's border, none on level ground. */
-static void guarded_quarter_step(const HaePatch *heat, int x, int y, float *position)
+static void guarded_quarter_step(HaeRise rise, int width, int height, float *position)
 {
-    if (1 < x && x < heat->width - 1 && 0 < y && y < heat->height)
-        position[0] += 0.25f * sign_of_slope(heat_at(heat, x + 1, y), heat_at(heat, x - 1, y));
-    if (1 < y && y < heat->height - 1 && 0 < x && x < heat->width)
-        position[1] += 0.25f * sign_of_slope(heat_at(heat, x, y + 1), heat_at(heat, x, y - 1));
+    const int x = hae_truncate(position[0]), y = hae_truncate(position[1]);
+    if (1 < x && x < width - 1 && 0 < y && y < height)
+        position[0] += 0.25f * (float)rise.across;
+    if (1 < y && y < height - 1 && 0 < x && x < width)
+        position[1] += 0.25f * (float)rise.down;
 }
 
-static void adjust_mmpose1(float *row, const HaePatch *heat, const HaeSettings *settings)
+static void adjust_mmpose1(float *row, HaeRise rise, int width, int height, const HaeSettings *settings)
 {
     if (settings->adjust)
-        guarded_quarter_step(heat, hae_truncate(row[0]), hae_truncate(row[1]), row);
+        guarded_quarter_step(rise, width, height, row);
     if (row[2] > 0.0f) {
         row[0] += settings->center_shift;
         row[1] += settings->center_shift;
     }
 }
 
-static void adjust_reference(float *row, const HaePatch *heat)
+/* mmpose1 takes the quarter step's shift with settings->adjust off too; the reference then leaves this step out. */
+void hae_adjust_joint(float *row, HaeRise rise, int width, int height, const HaeSettings *settings)
 {
-    if (row[2] > 0.0f) {
-        hae_quarter_step(heat, hae_truncate(row[0]), hae_truncate(row[1]), row);
+    if (settings->mode == HAE_MMPOSE1) {
+        adjust_mmpose1(row, rise, width, height, settings);
+    } else if (row[2] > 0.0f) {
+        hae_quarter_step(rise, row);
         row[0] += 0.5f;
         row[1] += 0.5f;
     }
-}
-
-/* mmpose1 takes the quarter step's shift with settings->adjust off too; the reference then leaves this step out. */
-void hae_adjust_joint(float *row, const HaePatch *heat, const HaeSettings *settings)
-{
-    if (settings->mode == HAE_MMPOSE1)
-        adjust_mmpose1(row, heat, settings);
-    else if (settings->use_udp)
-        hae_dark_step(row, heat);
-    else
-        adjust_reference(row, heat);
 }
 
 HaePatch hae_whole_map(const HaeHeat *heat, int joint)
@@ -73,7 +72,11 @@ void hae_adjust(HaePersons *persons, const HaeHeat *heat, const HaeSettings *set
     for (int person = 0; person < persons->count; person++)
         for (int joint = 0; joint < persons->joints; joint++, row += 3 + persons->length) {
             const HaePatch map = hae_whole_map(heat, joint);
-            hae_adjust_joint(row, &map, settings);
+            if (settings->use_udp && settings->mode == HAE_REFERENCE)
+                hae_dark_step(row, &map);
+            else
+                hae_adjust_joint(row, hae_rise_at(&map, hae_truncate(row[0]), hae_truncate(row[1])), map.width,
+                                 map.height, settings);
         }
 }
 

@@ -10,7 +10,6 @@
 #include "hrnetae.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifdef _MSC_VER
@@ -39,13 +38,18 @@ static int lowest_bit(uint64_t word)
 }
 #endif
 
+/* A row's costs stand in a line. Each given row has its own, of the same number. The rows that are missing, which start
+ * as zeros, share one as long as the same happens to them; mostly that is for ever, and they are most rows. */
 typedef struct {
-    int n, words;
-    double *cost;                    /* n x n */
-    uint64_t *zero;                  /* n x words: the columns where the row's cost is exactly 0 */
-    uint64_t *open;                  /* words: the columns that are not covered */
-    unsigned char *row_covered;      /* n */
+    int n, rows, lines, words; /* n x n; rows that are given; words of n bits */
+    double *cost;              /* lines x n */
+    uint64_t *zero;            /* lines x words: the columns where the line's cost is exactly 0 */
+    uint64_t *open;            /* words: the columns that are not covered */
+    double *decrease;          /* n: shift_costs' scratch */
+    int32_t *line_of_row;      /* n */
+    int32_t *twin_of_line;     /* n: share_no_more's scratch */
     int32_t *star_of_row, *star_of_column, *prime_of_row; /* n each; -1: none */
+    unsigned char *row_covered, *line_covered;            /* n each */
 } Problem;
 
 static uint64_t column_bit(int column)
@@ -53,27 +57,68 @@ static uint64_t column_bit(int column)
     return (uint64_t)1 << (column % 64);
 }
 
-static void note_zeros(Problem *p, int row)
+static double *cost_of_line(const Problem *p, int line)
 {
-    const double *cost = p->cost + (size_t)row * p->n;
-    uint64_t *zero = p->zero + (size_t)row * p->words;
+    return p->cost + (size_t)line * p->n;
+}
+
+static uint64_t *zeros_of_line(const Problem *p, int line)
+{
+    return p->zero + (size_t)line * p->words;
+}
+
+static const uint64_t *zeros_of_row(const Problem *p, int row)
+{
+    return zeros_of_line(p, p->line_of_row[row]);
+}
+
+/* One bit a column, the last column first. All bits of a zero are 0 but its sign's; so told, each takes few
+ * instructions. */
+static uint64_t zeros_among(const double *cost, int count)
+{
+    uint64_t zeros = 0, number;
+    for (int column = count - 1; column >= 0; column--) {
+        memcpy(&number, cost + column, sizeof number);
+        zeros = zeros + zeros + (number + number < 1);
+    }
+    return zeros;
+}
+
+static void note_zeros(Problem *p, int line)
+{
+    const double *cost = cost_of_line(p, line);
+    uint64_t *zero = zeros_of_line(p, line);
     for (int word = 0; word < p->words; word++) {
         const int first = word * 64, last = first + 64 < p->n ? first + 64 : p->n;
-        uint64_t bits = 0;
-        for (int column = first; column < last; column++)
-            bits |= (uint64_t)(cost[column] == 0.0) << (column - first);
-        zero[word] = bits;
+        zero[word] = zeros_among(cost + first, last - first);
     }
 }
 
-/* munkres step 1. */
+/* In lanes that do not wait for each other. */
+static double least_of(const double *cost, int count)
+{
+    enum { LANES = 8 };
+    double least[LANES], all = cost[0];
+    int column = 0;
+    if (count >= LANES) {
+        memcpy(least, cost, sizeof least);
+        for (column = LANES; column + LANES <= count; column += LANES)
+            for (int lane = 0; lane < LANES; lane++)
+                least[lane] = cost[column + lane] < least[lane] ? cost[column + lane] : least[lane];
+        for (int lane = 0; lane < LANES; lane++)
+            all = least[lane] < all ? least[lane] : all;
+    }
+    for (; column < count; column++)
+        all = cost[column] < all ? cost[column] : all;
+    return all;
+}
+
+/* munkres step 1; where all is zero, nothing is to be subtracted. */
 static void subtract_row_minima(Problem *p)
 {
-    for (int row = 0; row < p->n; row++) {
-        double *cost = p->cost + (size_t)row * p->n;
-        double least = cost[0];
-        for (int column = 1; column < p->n; column++)
-            least = cost[column] < least ? cost[column] : least;
+    for (int row = 0; row < p->rows; row++) {
+        double *cost = cost_of_line(p, row);
+        const double least = least_of(cost, p->n);
         for (int column = 0; column < p->n; column++)
             cost[column] -= least;
         note_zeros(p, row);
@@ -96,7 +141,7 @@ static void star_first_zeros(Problem *p)
 {
     open_all_columns(p);
     for (int row = 0; row < p->n; row++) {
-        const uint64_t *zero = p->zero + (size_t)row * p->words;
+        const uint64_t *zero = zeros_of_row(p, row);
         for (int word = 0; word < p->words; word++) {
             const uint64_t bits = zero[word] & p->open[word];
             if (bits) {
@@ -129,7 +174,7 @@ static int cover_starred_columns(Problem *p)
  * column below `start`, if there is one, else the highest of all. */
 static int last_open_zero(const Problem *p, int row, int start)
 {
-    const uint64_t *zero = p->zero + (size_t)row * p->words;
+    const uint64_t *zero = zeros_of_row(p, row);
     uint64_t below_start = column_bit(start) - 1;
     for (int word = start / 64; word >= 0; word--, below_start = ~(uint64_t)0) {
         const uint64_t bits = zero[word] & p->open[word] & below_start;
@@ -173,39 +218,65 @@ static void flip_path(Problem *p, int row, int column)
     }
 }
 
-static int column_is_open(const Problem *p, int column)
-{
-    return (p->open[column / 64] & column_bit(column)) != 0;
-}
-
 static double least_open_cost(const Problem *p)
 {
     double least = INFINITY;
     for (int row = 0; row < p->n; row++) {
         if (p->row_covered[row])
             continue;
-        const double *cost = p->cost + (size_t)row * p->n;
-        for (int column = 0; column < p->n; column++)
-            if (column_is_open(p, column) && cost[column] < least)
-                least = cost[column];
+        const double *cost = cost_of_line(p, p->line_of_row[row]);
+        for (int word = 0; word < p->words; word++)
+            for (uint64_t bits = p->open[word]; bits; bits &= bits - 1) {
+                const double value = cost[word * 64 + lowest_bit(bits)];
+                least = value < least ? value : least;
+            }
     }
     return least;
 }
 
-/* munkres step 6. Covered row: plus; open column: minus; where both hold, x + v - v need not be x. */
+static int copy_line(Problem *p, int line)
+{
+    const int copy = p->lines++;
+    memcpy(cost_of_line(p, copy), cost_of_line(p, line), (size_t)p->n * sizeof(double));
+    return copy;
+}
+
+/* Where a shared line's rows are covered in part, the part that is unlike the first of them gets a line of its own.
+ * Each line has a row, so there are no more than n. */
+static void share_no_more(Problem *p)
+{
+    enum { UNSEEN = 2 };
+    const int lines = p->lines;
+    memcpy(p->line_covered, p->row_covered, (size_t)p->rows);
+    memset(p->line_covered + p->rows, UNSEEN, (size_t)(lines - p->rows));
+    memset(p->twin_of_line, 0xff, (size_t)lines * sizeof(int32_t));
+    for (int row = p->rows; row < p->n; row++) {
+        const int line = p->line_of_row[row];
+        if (p->line_covered[line] == UNSEEN)
+            p->line_covered[line] = p->row_covered[row];
+        if (p->line_covered[line] == p->row_covered[row])
+            continue;
+        if (p->twin_of_line[line] < 0) {
+            p->twin_of_line[line] = copy_line(p, line);
+            p->line_covered[p->twin_of_line[line]] = p->row_covered[row];
+        }
+        p->line_of_row[row] = p->twin_of_line[line];
+    }
+}
+
+/* munkres step 6. Covered row: plus; open column: minus; where both hold, x + v - v need not be x. Elsewhere the 0 that
+ * is added or subtracted changes nothing but a zero's sign, which nothing depends on. */
 static void shift_costs(Problem *p, double v)
 {
-    for (int row = 0; row < p->n; row++) {
-        double *cost = p->cost + (size_t)row * p->n;
-        for (int column = 0; column < p->n; column++) {
-            double value = cost[column];
-            if (p->row_covered[row])
-                value += v;
-            if (column_is_open(p, column))
-                value -= v;
-            cost[column] = value;
-        }
-        note_zeros(p, row);
+    share_no_more(p);
+    for (int column = 0; column < p->n; column++)
+        p->decrease[column] = p->open[column / 64] & column_bit(column) ? v : 0.0;
+    for (int line = 0; line < p->lines; line++) {
+        double *cost = cost_of_line(p, line);
+        const double increase = p->line_covered[line] ? v : 0.0;
+        for (int column = 0; column < p->n; column++)
+            cost[column] = (cost[column] + increase) - p->decrease[column];
+        note_zeros(p, line);
     }
 }
 
@@ -230,40 +301,54 @@ static void augment(Problem *p)
     }
 }
 
-static int make(Problem *p, int n)
+/* The lines of doubles, the lines of bits, the rest: each size is a multiple of what follows it. */
+size_t hae_assign_bytes(int columns)
 {
-    const size_t size = (size_t)n, words = (size_t)(n + 63) / 64;
-    char *memory = malloc(size * size * sizeof(double) + (size + 1) * words * sizeof(uint64_t)
-                          + 3 * size * sizeof(int32_t) + size);
-    if (!memory)
-        return -1;
+    const size_t n = (size_t)columns, words = (n + 63) / 64;
+    return (n + 1) * n * sizeof(double) + (n + 1) * words * sizeof(uint64_t) + 5 * n * sizeof(int32_t) + 2 * n;
+}
+
+static void place(Problem *p, void *memory, int rows, int n)
+{
+    const size_t size = (size_t)n;
     p->n = n;
-    p->words = (int)words;
-    p->cost = (double *)memory;
-    p->zero = (uint64_t *)(p->cost + size * size);
-    p->open = p->zero + size * words;
-    p->star_of_row = (int32_t *)(p->open + words);
+    p->rows = rows;
+    p->words = (n + 63) / 64;
+    p->cost = memory;
+    p->decrease = p->cost + size * size;
+    p->zero = (uint64_t *)(p->decrease + size);
+    p->open = p->zero + size * p->words;
+    p->line_of_row = (int32_t *)(p->open + p->words);
+    p->twin_of_line = p->line_of_row + size;
+    p->star_of_row = p->twin_of_line + size;
     p->star_of_column = p->star_of_row + size;
     p->prime_of_row = p->star_of_column + size;
     p->row_covered = (unsigned char *)(p->prime_of_row + size);
-    memset(p->star_of_row, 0xff, 2 * size * sizeof(int32_t));
-    return 0;
+    p->line_covered = p->row_covered + size;
 }
 
-/* cost: rows x columns, finite, rows <= columns. column_of_row[i] is the column that row i is paired with. */
-int hae_assign(const double *cost, int rows, int columns, int32_t *column_of_row)
+static void begin(Problem *p)
+{
+    memset(p->star_of_row, 0xff, 2 * (size_t)p->n * sizeof(int32_t));
+    for (int row = 0; row < p->n; row++)
+        p->line_of_row[row] = row < p->rows ? row : p->rows;
+    p->lines = p->rows;
+    if (p->rows < p->n) {
+        memset(cost_of_line(p, p->lines), 0, (size_t)p->n * sizeof(double));
+        note_zeros(p, p->lines++);
+    }
+}
+
+/* memory: hae_assign_bytes(columns), and at its start the cost, rows x columns, finite, rows <= columns. It is written
+ * over. column_of_row[i] is the column that row i is paired with. */
+void hae_assign(void *memory, int rows, int columns, int32_t *column_of_row)
 {
     Problem problem, *p = &problem;
-    if (make(p, columns))
-        return -1;
-    const size_t given = (size_t)rows * columns;
-    memcpy(p->cost, cost, given * sizeof(double));
-    memset(p->cost + given, 0, ((size_t)columns * columns - given) * sizeof(double));
+    place(p, memory, rows, columns);
+    begin(p);
     subtract_row_minima(p);
     star_first_zeros(p);
     while (cover_starred_columns(p) < columns)
         augment(p);
     memcpy(column_of_row, p->star_of_row, (size_t)rows * sizeof(int32_t));
-    free(p->cost);
-    return 0;
 }

@@ -13,7 +13,7 @@
 #ifndef HRNETAE_BOUNDS_H
 #define HRNETAE_BOUNDS_H
 
-#include "sample.h"
+#include "strips.h"
 
 enum { BLOCK = 8 };
 

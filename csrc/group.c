@@ -13,11 +13,11 @@
 
 typedef struct {
     HaePersons *persons;
-    float *key;            /* per person */
-    unsigned char *keyed;  /* per person; 0: founded by a tag that is not finite, it meets nobody */
-    float *collected;      /* per person: joints x length tags in the order of collection */
-    int32_t *collections;  /* per person: how many */
-    float *mean;           /* per person: length */
+    float *key;               /* per person; NaN, which equals nothing: founded by a tag that is not finite */
+    float *collected;         /* per person: the tags in the order of collection, if length is 1; else their sum */
+    size_t room;              /* of collected for a person */
+    int32_t *collections;     /* per person: how many */
+    float *mean;              /* per person: length */
     unsigned char *matchable; /* per person: its mean is finite */
 } Groups;
 
@@ -30,11 +30,12 @@ typedef struct {
 
 /* What the assignment of one joint needs; rows: candidates, columns: persons, both only where tags are finite. */
 typedef struct {
-    int32_t *row_of, *paired;
-    int32_t *candidate, *person;
-    double *distance, *cost;
-    int rows; /* there is room for */
-    size_t columns;
+    int32_t *row_of, *paired;    /* per candidate; per row */
+    int32_t *candidate, *person; /* of a row; of a column */
+    double *mean;                /* length x columns */
+    double *distance;            /* rows x columns */
+    double *cost;                /* what hae_assign works on */
+    int most;                    /* rows and columns that there is room for */
 } Matching;
 
 static int all_finite(const float *values, int count)
@@ -64,22 +65,30 @@ static void write_joint(Groups *groups, int person, const Kept *kept, int candid
     }
 }
 
+/* hae_numpy_mean_column, tag by tag: NumPy adds vectors one after the other, so that a running sum has its bits; only
+ * single numbers are summed in another order, from the start. */
 static void collect_tag(Groups *groups, int person, const float *tag)
 {
     const int length = groups->persons->length;
-    float *collected = groups->collected + (size_t)person * groups->persons->joints * length;
+    float *collected = groups->collected + (size_t)person * groups->room;
     float *mean = groups->mean + (size_t)person * length;
     const int count = ++groups->collections[person];
-    memcpy(collected + (size_t)(count - 1) * length, tag, (size_t)length * sizeof(float));
-    for (int l = 0; l < length; l++)
-        mean[l] = hae_numpy_mean_column(collected, (size_t)count, (size_t)length, (size_t)l);
+    if (length == 1) {
+        collected[count - 1] = tag[0];
+        mean[0] = hae_numpy_mean_column(collected, (size_t)count, 1, 0);
+    } else {
+        for (int l = 0; l < length; l++) {
+            collected[l] = count == 1 ? tag[l] : collected[l] + tag[l];
+            mean[l] = collected[l] / (float)count;
+        }
+    }
     groups->matchable[person] = (unsigned char)all_finite(mean, length);
 }
 
 static int person_of_key(const Groups *groups, float key)
 {
     for (int person = 0; person < groups->persons->count; person++)
-        if (groups->keyed[person] && groups->key[person] == key)
+        if (groups->key[person] == key)
             return person;
     return -1;
 }
@@ -88,12 +97,11 @@ static void found(Groups *groups, const Kept *kept, int candidate)
 {
     HaePersons *persons = groups->persons;
     const float *tag = kept->tag + (size_t)candidate * persons->length;
-    const int keyed = all_finite(tag, persons->length);
-    int person = keyed ? person_of_key(groups, tag[0]) : -1;
+    const float key = all_finite(tag, persons->length) ? tag[0] : NAN;
+    int person = person_of_key(groups, key);
     if (person < 0) {
         person = persons->count++;
-        groups->keyed[person] = (unsigned char)keyed;
-        groups->key[person] = tag[0];
+        groups->key[person] = key;
         memset(joint_row(groups, person, 0), 0, (size_t)persons->joints * (3 + persons->length) * sizeof(float));
     }
     write_joint(groups, person, kept, candidate);
@@ -107,71 +115,82 @@ static void join(Groups *groups, int person, const Kept *kept, int candidate)
     collect_tag(groups, person, kept->tag + (size_t)candidate * groups->persons->length);
 }
 
-/* np.linalg.norm in float64. */
-static double tag_distance(const float *tag, const float *mean, int length)
+/* np.linalg.norm in float64: from a row's tag to each column's mean. Column by column in the inner loops, which
+ * compilers turn into vectors. */
+static void find_distances(const Matching *matching, const float *tag, int length, int columns, double *distance)
 {
-    double sum = 0.0;
     for (int l = 0; l < length; l++) {
-        const double difference = (double)tag[l] - (double)mean[l];
-        sum += difference * difference;
+        const double *mean = matching->mean + (size_t)l * columns;
+        const double value = (double)tag[l];
+        for (int column = 0; column < columns; column++) {
+            const double difference = value - mean[column];
+            distance[column] = (l ? distance[column] : 0.0) + difference * difference;
+        }
     }
-    return sqrt(sum);
+    for (int column = 0; column < columns; column++)
+        distance[column] = sqrt(distance[column]);
+}
+
+static void find_costs(const double *distance, double value, int columns, const HaeSettings *settings, double *cost)
+{
+    if (settings->use_detection_val)
+        for (int column = 0; column < columns; column++)
+            cost[column] = hae_rint_positive_double(distance[column]) * 100.0 - value;
+    else
+        memcpy(cost, distance, (size_t)columns * sizeof(double));
 }
 
 /* Pairs rows with columns at least cost; rows that outnumber the columns meet padding columns. paired[row] is a
  * column, or one past the real ones. */
-static int solve(const Matching *matching, const Kept *kept, int rows, int columns, const HaeSettings *settings)
+static void solve(const Matching *matching, const Kept *kept, int rows, int columns, const HaeSettings *settings,
+                  int length)
 {
     const int padded = rows > columns ? rows : columns;
     for (int row = 0; row < rows; row++) {
-        const double value = (double)kept->value[matching->candidate[row]];
-        for (int column = 0; column < columns; column++) {
-            const double distance = matching->distance[(size_t)row * columns + column];
-            matching->cost[(size_t)row * padded + column] =
-                settings->use_detection_val ? hae_rint_positive_double(distance) * 100.0 - value : distance;
-        }
+        const int candidate = matching->candidate[row];
+        double *distance = matching->distance + (size_t)row * columns, *cost = matching->cost + (size_t)row * padded;
+        find_distances(matching, kept->tag + (size_t)candidate * length, length, columns, distance);
+        find_costs(distance, (double)kept->value[candidate], columns, settings, cost);
         for (int column = columns; column < padded; column++)
-            matching->cost[(size_t)row * padded + column] = PADDING_COST;
+            cost[column] = PADDING_COST;
     }
-    return hae_assign(matching->cost, rows, padded, matching->paired);
+    hae_assign(matching->cost, rows, padded, matching->paired);
 }
 
 static void matching_free(Matching *matching)
 {
+    free(matching->cost);
     free(matching->distance);
     free(matching->row_of);
     *matching = (Matching){0};
 }
 
-/* Makes room for `rows` candidates and `persons` persons; what was there is lost. */
-static int matching_reserve(Matching *matching, int rows, int persons)
+/* Makes room for `most` rows and columns, and for some more, since persons come joint by joint; what was there is
+ * lost. */
+static int matching_reserve(Matching *matching, int most, int length)
 {
-    const size_t columns = (size_t)(persons > rows ? persons : rows);
-    if (rows <= matching->rows && columns <= matching->columns)
+    if (most <= matching->most)
         return 0;
     matching_free(matching);
-    matching->rows = rows;
-    matching->columns = columns;
-    matching->distance = malloc(2 * ((size_t)rows * columns + 1) * sizeof(double));
-    matching->row_of = malloc((3 * (size_t)rows + columns + 1) * sizeof(int32_t));
-    if (!matching->distance || !matching->row_of)
+    most += most / 4 + 8;
+    const size_t size = (size_t)most;
+    matching->most = most;
+    matching->cost = malloc(hae_assign_bytes(most));
+    matching->distance = malloc(size * (size + (size_t)length) * sizeof(double));
+    matching->row_of = malloc(4 * size * sizeof(int32_t));
+    if (!matching->cost || !matching->distance || !matching->row_of)
         return -1;
-    matching->cost = matching->distance + (size_t)rows * columns + 1;
-    matching->paired = matching->row_of + rows;
-    matching->candidate = matching->paired + rows;
-    matching->person = matching->candidate + rows;
+    matching->mean = matching->distance + size * size;
+    matching->paired = matching->row_of + size;
+    matching->candidate = matching->paired + size;
+    matching->person = matching->candidate + size;
     return 0;
 }
 
-/* Where the first persons exist already: match, then join or found, candidate by candidate in top-k order. */
-static int match_joint(Groups *groups, Matching *matching, const Kept *kept, const HaeSettings *settings)
+/* The candidates and persons that can be paired at all. */
+static int find_rows(Matching *matching, const Kept *kept, int length)
 {
-    const int length = groups->persons->length;
-    int persons = groups->persons->count, rows = 0, columns = 0;
-    if (settings->ignore_too_much && settings->mode == HAE_REFERENCE && persons > settings->max_num_people)
-        persons = settings->max_num_people;
-    if (matching_reserve(matching, kept->count, persons))
-        return -1;
+    int rows = 0;
     for (int candidate = 0; candidate < kept->count; candidate++) {
         matching->row_of[candidate] = -1;
         if (all_finite(kept->tag + (size_t)candidate * length, length)) {
@@ -179,16 +198,35 @@ static int match_joint(Groups *groups, Matching *matching, const Kept *kept, con
             matching->row_of[candidate] = rows++;
         }
     }
+    return rows;
+}
+
+static int find_columns(Matching *matching, const Groups *groups, int persons)
+{
+    const int length = groups->persons->length;
+    int columns = 0;
     for (int person = 0; person < persons; person++)
         if (groups->matchable[person])
             matching->person[columns++] = person;
-    for (int row = 0; row < rows; row++)
+    for (int l = 0; l < length; l++)
         for (int column = 0; column < columns; column++)
-            matching->distance[(size_t)row * columns + column] =
-                tag_distance(kept->tag + (size_t)matching->candidate[row] * length,
-                             groups->mean + (size_t)matching->person[column] * length, length);
-    if (rows && columns && solve(matching, kept, rows, columns, settings))
+            matching->mean[(size_t)l * columns + column] =
+                (double)groups->mean[(size_t)matching->person[column] * length + l];
+    return columns;
+}
+
+/* Where the first persons exist already: match, then join or found, candidate by candidate in top-k order. */
+static int match_joint(Groups *groups, Matching *matching, const Kept *kept, const HaeSettings *settings)
+{
+    const int length = groups->persons->length;
+    int persons = groups->persons->count;
+    if (settings->ignore_too_much && settings->mode == HAE_REFERENCE && persons > settings->max_num_people)
+        persons = settings->max_num_people;
+    if (matching_reserve(matching, kept->count > persons ? kept->count : persons, length))
         return -1;
+    const int rows = find_rows(matching, kept, length), columns = find_columns(matching, groups, persons);
+    if (rows && columns)
+        solve(matching, kept, rows, columns, settings, length);
     for (int candidate = 0; candidate < kept->count; candidate++) {
         const int row = matching->row_of[candidate];
         const int column = row >= 0 && columns ? matching->paired[row] : columns;
@@ -214,22 +252,22 @@ static void groups_free(Groups *groups)
 {
     free(groups->collected);
     free(groups->collections);
-    free(groups->keyed);
+    free(groups->matchable);
 }
 
 static int groups_make(Groups *groups, HaePersons *persons, int capacity)
 {
     const size_t most = (size_t)capacity + 1, length = (size_t)persons->length, joints = (size_t)persons->joints;
     groups->persons = persons;
-    groups->collected = malloc(most * (joints * length + length + 1) * sizeof(float));
+    groups->room = length == 1 ? joints : length;
+    groups->collected = malloc(most * (groups->room + length + 1) * sizeof(float));
     groups->collections = malloc(most * sizeof(int32_t));
-    groups->keyed = malloc(2 * most);
+    groups->matchable = malloc(most);
     persons->rows = malloc(most * joints * (3 + length) * sizeof(float));
-    if (!groups->collected || !groups->collections || !groups->keyed || !persons->rows)
+    if (!groups->collected || !groups->collections || !groups->matchable || !persons->rows)
         return -1;
-    groups->mean = groups->collected + most * joints * length;
+    groups->mean = groups->collected + most * groups->room;
     groups->key = groups->mean + most * length;
-    groups->matchable = groups->keyed + most;
     return 0;
 }
 

@@ -71,6 +71,11 @@ typedef struct {
     int left, top, stride, width, height;
 } HaePatch;
 
+/* Which way the heat rises at a pixel: 1 to the right or down, -1 the other way, 0 level. */
+typedef struct {
+    int across, down;
+} HaeRise;
+
 /* Top-k candidates: `count` of each joint, best first. tags: joints x count x length. */
 typedef struct {
     float *value;
@@ -87,17 +92,6 @@ typedef struct {
 
 /* ------------------------------------------------------------------ the steps */
 
-enum { HAE_AXIS_PADDING = 16 }; /* entries past the last pixel, which name a cell and weigh nothing */
-
-typedef struct {
-    int in, out;
-    int32_t *near, *far; /* the two network cells around each output pixel */
-    float *near_weight, *far_weight;
-} HaeAxis;
-
-/* The memory that an axis needs, and the axis in it. */
-size_t hae_axis_bytes(int out);
-void hae_axis_fill(HaeAxis *axis, void *memory, int in, int out, int align_corners);
 int hae_resize_map(const HaeMaps *maps, int channel, int mirrored, int width, int height, int align_corners,
                    float *out);
 
@@ -107,12 +101,13 @@ int hae_project_tags(const HaeOutputs *outputs, const HaeSettings *settings, flo
 
 int hae_heatmap_nms(const float *heat, int joints, int height, int width, int kernel, float *peaks);
 int hae_top_k(const float *peaks, int height, int width, const HaeTags *tags, HaeCandidates *candidates);
-int hae_assign(const double *cost, int rows, int columns, int32_t *column_of_row);
+size_t hae_assign_bytes(int columns);
+void hae_assign(void *memory, int rows, int columns, int32_t *column_of_row);
 int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const HaeSettings *settings,
               HaePersons *persons);
 void hae_adjust(HaePersons *persons, const HaeHeat *heat, const HaeSettings *settings);
 /* One joint's row. Needs the pixels around its position: one in each direction, two for the DARK step. */
-void hae_adjust_joint(float *row, const HaePatch *heat, const HaeSettings *settings);
+void hae_adjust_joint(float *row, HaeRise rise, int width, int height, const HaeSettings *settings);
 void hae_dark_step(float *row, const HaePatch *heat);
 void hae_person_scores(const HaePersons *persons, float *scores);
 void hae_joint_scores(const HaePersons *persons, float *scores);

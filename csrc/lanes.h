@@ -42,6 +42,13 @@ static inline Lanes lanes_replace(Lanes a, float value, Lanes b)
     return _mm256_blendv_ps(a, b, _mm256_cmp_ps(a, _mm256_set1_ps(value), _CMP_EQ_OQ));
 }
 
+/* hae_finite_or_lowest */
+static inline Lanes lanes_finite_or_lowest(Lanes a)
+{
+    const Lanes infinite = _mm256_set1_ps(INFINITY);
+    return _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), a, _mm256_cmp_ps(lanes_abs(a), infinite, _CMP_LT_OQ));
+}
+
 /* b where a is positive, else 0. */
 static inline Lanes lanes_where_positive(Lanes a, Lanes b)
 {
@@ -75,6 +82,7 @@ static inline Lanes lanes_abs(Lanes a) { HAE_LANES(fabsf(a.at[i])); }
 static inline Lanes lanes_rint_positive(Lanes a) { HAE_LANES(hae_rint_positive(a.at[i])); }
 static inline Lanes lanes_replace(Lanes a, float value, Lanes b) { HAE_LANES(a.at[i] == value ? b.at[i] : a.at[i]); }
 static inline Lanes lanes_where_positive(Lanes a, Lanes b) { HAE_LANES(a.at[i] > 0.0f ? b.at[i] : 0.0f); }
+static inline Lanes lanes_finite_or_lowest(Lanes a) { HAE_LANES(hae_finite_or_lowest(a.at[i])); }
 static inline int lanes_above(Lanes a, Lanes b)
 {
     int bits = 0;
@@ -91,6 +99,40 @@ static inline int lanes_not_below(Lanes a, Lanes b)
 }
 
 #endif
+
+/* Lanes 1..7 of a, and lane 0 of b. */
+static inline Lanes lanes_next(Lanes a, Lanes b)
+{
+#ifdef __AVX2__
+    const __m256i middle = _mm256_castps_si256(_mm256_permute2f128_ps(a, b, 0x21));
+    return _mm256_castsi256_ps(_mm256_alignr_epi8(middle, _mm256_castps_si256(a), sizeof(float)));
+#else
+    Lanes next;
+    for (int i = 0; i < LANES; i++)
+        next.at[i] = i < LANES - 1 ? a.at[i + 1] : b.at[0];
+    return next;
+#endif
+}
+
+/* Eight of the numbers of `lines` lines. */
+static inline Lanes lanes_pick(const Lanes *line, int lines, const int32_t *index)
+{
+#ifdef __AVX2__
+    const __m256i at = _mm256_loadu_si256((const __m256i *)index);
+    __m256 picked = _mm256_permutevar8x32_ps(line[0], at);
+    for (int i = 1; i < lines; i++) {
+        const __m256i is_here = _mm256_cmpgt_epi32(at, _mm256_set1_epi32(i * LANES - 1));
+        picked = _mm256_blendv_ps(picked, _mm256_permutevar8x32_ps(line[i], at), _mm256_castsi256_ps(is_here));
+    }
+    return picked;
+#else
+    Lanes picked;
+    (void)lines;
+    for (int i = 0; i < LANES; i++)
+        picked.at[i] = line[index[i] / LANES].at[index[i] % LANES];
+    return picked;
+#endif
+}
 
 /* None may be NaN. */
 static inline float lanes_largest(Lanes a)

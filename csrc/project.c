@@ -4,43 +4,11 @@
  * the last bit decides which pixels of a plateau survive the NMS. They are explicit fmaf calls, and the build sets
  * -ffp-contract=off, so that a CPU without them gives the same bits.
  */
+#include "axis.h"
 #include "flip.h"
 #include "numbers.h"
 
 #include <stdlib.h>
-
-size_t hae_axis_bytes(int out)
-{
-    return ((size_t)out + HAE_AXIS_PADDING) * (2 * sizeof(int32_t) + 2 * sizeof(float));
-}
-
-void hae_axis_fill(HaeAxis *axis, void *memory, int in, int out, int align_corners)
-{
-    const float scale = align_corners ? (out > 1 ? (float)(in - 1) / (float)(out - 1) : 0.0f) : (float)in / (float)out;
-    const int room = out + HAE_AXIS_PADDING;
-    axis->in = in;
-    axis->out = out;
-    axis->near = memory;
-    axis->far = axis->near + room;
-    axis->near_weight = (float *)(axis->far + room);
-    axis->far_weight = axis->near_weight + room;
-    for (int i = 0; i < out; i++) {
-        float source = align_corners ? scale * (float)i : fmaf(scale, (float)i + 0.5f, -0.5f);
-        if (source < 0.0f)
-            source = 0.0f;
-        int near = (int)source;
-        if (near > in - 1)
-            near = in - 1;
-        axis->near[i] = near;
-        axis->far[i] = near + 1 < in ? near + 1 : near;
-        axis->far_weight[i] = source - (float)near;
-        axis->near_weight[i] = 1.0f - axis->far_weight[i];
-    }
-    for (int i = out; i < room; i++) {
-        axis->near[i] = axis->far[i] = axis->far[out - 1];
-        axis->near_weight[i] = axis->far_weight[i] = 0.0f;
-    }
-}
 
 /* Row y of a map as float32, from left to right of the picture. */
 static void load_row(const HaeMaps *maps, int channel, int mirrored, int y, float *row)

@@ -92,7 +92,7 @@ void hae_fill_in(float *row, const HaePatch *heat, int x, int y, const HaeSettin
         row[0] = (float)x + (settings->use_udp ? 0.0f : 0.5f);
         row[1] = (float)y + (settings->use_udp ? 0.0f : 0.5f);
         row[2] = value;
-        hae_quarter_step(heat, x, y, row);
+        hae_quarter_step(hae_rise_at(heat, x, y), row);
     }
 }
 

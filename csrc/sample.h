@@ -1,11 +1,12 @@
-/* Step 2 where it is needed alone: the heat and the tags of single pixels and small rectangles of the projected maps.
+/* Step 2 where it is needed alone: how the projected maps lie on the network's, the cells of those, and single pixels.
  *
  * The same float32 operations in the same order as project.c, which makes whole maps of them; a pixel that both
- * compute has the same bits.
+ * compute has the same bits. strips.h does the same for small rectangles.
  */
 #ifndef HRNETAE_SAMPLE_H
 #define HRNETAE_SAMPLE_H
 
+#include "axis.h"
 #include "flip.h"
 #include "lanes.h"
 
@@ -210,127 +211,22 @@ static inline void sample_tags(const HaeField *field, int joint, int x, int y, f
     }
 }
 
-/* Pixels left.. of a row from its cells; `cells` starts at cell first_cell. */
-static inline void stretch_cells(const HaeGrid *grid, const float *cells, int first_cell, int left, int count,
-                                 float *stretched)
+/* Asks the memory for what sample_tags will read. */
+static inline void ask_for_tags(const HaeField *field, int joint, int x, int y)
 {
-    const HaeAxis *columns = &grid->columns;
-    for (int x = 0; x < count; x += LANES) {
-        const int32_t *near = columns->near + left + x, *far = columns->far + left + x;
-        const float *near_weight = columns->near_weight + left + x, *far_weight = columns->far_weight + left + x;
-#ifdef __AVX2__
-        if (grid->narrow) { /* the eight pixels lie on eight cells at most: one load, two shuffles */
-            const int base = near[0];
-            const __m256 eight = _mm256_loadu_ps(cells + base - first_cell);
-            const __m256i start = _mm256_set1_epi32(base);
-            const __m256 a = _mm256_permutevar8x32_ps(
-                eight, _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)near), start));
-            const __m256 b = _mm256_permutevar8x32_ps(
-                eight, _mm256_sub_epi32(_mm256_loadu_si256((const __m256i *)far), start));
-            lanes_store(stretched + x, lanes_blend(lanes_load(near_weight), a, lanes_load(far_weight), b));
-            continue;
-        }
+#ifdef __GNUC__
+    for (int side = 0; side < field->length; side++) {
+        const HaeSource source = tag_source(field, side, joint);
+        const int column = source.grid->columns.near[x];
+        const size_t cell = source.maps->is_half ? sizeof(uint16_t) : sizeof(float);
+        const size_t at = (size_t)(source.mirrored ? hae_flip_column(column, source.maps->width) : column);
+        const char *data = source.maps->data;
+        __builtin_prefetch(data + (row_start(&source, source.grid->rows.near[y]) + at) * cell);
+        __builtin_prefetch(data + (row_start(&source, source.grid->rows.far[y]) + at) * cell);
+    }
+#else
+    (void)field, (void)joint, (void)x, (void)y;
 #endif
-        for (int lane = 0; lane < LANES; lane++)
-            stretched[x + lane] = fmaf(near_weight[lane], cells[near[lane] - first_cell],
-                                       far_weight[lane] * cells[far[lane] - first_cell]);
-    }
-}
-
-/* A rectangle of a resized map, rows RECT_WIDTH floats apart. cells: room for the map's width + 16. */
-static inline void sample_map(const HaeSource *source, HaeRect rect, float *cells, float *out)
-{
-    const HaeGrid *grid = source->grid;
-    const int width = padded(rect.right - rect.left);
-    if (grid->identity) {
-        for (int y = rect.top; y < rect.bottom; y++, out += RECT_WIDTH) {
-            load_cells(source, y, rect.left, rect.right - rect.left, cells);
-            memcpy(out, cells, (size_t)width * sizeof(float));
-        }
-        return;
-    }
-    const int first_cell = grid->columns.near[rect.left];
-    const int cell_count = grid->columns.far[rect.left + width - 1] - first_cell + 1;
-    float lines[2][RECT_WIDTH], *above = lines[0], *below = lines[1];
-    int above_y = -1, below_y = -1; /* the network rows that they hold, stretched */
-    for (int y = rect.top; y < rect.bottom; y++, out += RECT_WIDTH) {
-        if (above_y != grid->rows.near[y]) {
-            if (below_y == grid->rows.near[y]) {
-                float *swap = above;
-                above = below;
-                below = swap;
-                below_y = above_y;
-            } else {
-                load_cells(source, grid->rows.near[y], first_cell, cell_count, cells);
-                stretch_cells(grid, cells, first_cell, rect.left, width, above);
-            }
-            above_y = grid->rows.near[y];
-        }
-        if (below_y != grid->rows.far[y]) {
-            load_cells(source, grid->rows.far[y], first_cell, cell_count, cells);
-            stretch_cells(grid, cells, first_cell, rect.left, width, below);
-            below_y = grid->rows.far[y];
-        }
-        const Lanes near_weight = lanes_all(grid->rows.near_weight[y]);
-        const Lanes far_weight = lanes_all(grid->rows.far_weight[y]);
-        for (int x = 0; x < width; x += LANES)
-            lanes_store(out + x, lanes_blend(near_weight, lanes_load(above + x), far_weight, lanes_load(below + x)));
-    }
-}
-
-typedef struct {
-    float *cells; /* the widest map's width + 16 */
-    float plane[3][RECT_WIDTH * RECT_HEIGHT];
-} HaeScratch;
-
-/* at: the offset of eight pixels of the rectangle. */
-#define FOR_STRIPS(rect)                                       \
-    for (int y = 0; y < (rect).bottom - (rect).top; y++)       \
-        for (int at = y * RECT_WIDTH, end = at + (rect).right - (rect).left; at < end; at += LANES)
-
-/* The mean over stages of one side of one scale. */
-static inline void sample_stages(const HaeField *field, int scale, int side, int joint, HaeRect rect,
-                                 HaeScratch *scratch, float *out)
-{
-    const int stages = field->outputs->stages;
-    float *addend = scratch->plane[2];
-    for (int stage = 0; stage < stages; stage++) {
-        const HaeSource source = heat_source(field, scale * stages + stage, side, joint);
-        sample_map(&source, rect, scratch->cells, stage ? addend : out);
-        if (stage)
-            FOR_STRIPS(rect) lanes_store(out + at, lanes_add(lanes_load(out + at), lanes_load(addend + at)));
-    }
-    if (stages > 1)
-        FOR_STRIPS(rect) lanes_store(out + at, lanes_div(lanes_load(out + at), lanes_all((float)stages)));
-}
-
-static inline Lanes lanes_finite_or_lowest(Lanes a)
-{
-    float values[LANES];
-    lanes_store(values, a);
-    for (int i = 0; i < LANES; i++)
-        values[i] = hae_finite_or_lowest(values[i]);
-    return lanes_load(values);
-}
-
-/* The heat of a joint on a rectangle of at most RECT_WIDTH x RECT_HEIGHT pixels; rows are RECT_WIDTH floats apart. */
-static inline void sample_heat(const HaeField *field, int joint, HaeRect rect, HaeScratch *scratch, float *heat)
-{
-    const int scales = field->outputs->scales;
-    float *scale_heat = scratch->plane[0], *mirrored = scratch->plane[1];
-    for (int scale = 0; scale < scales; scale++) {
-        float *out = scale ? scale_heat : heat;
-        sample_stages(field, scale, 0, joint, rect, scratch, out);
-        if (field->sides == 2) {
-            sample_stages(field, scale, 1, joint, rect, scratch, mirrored);
-            FOR_STRIPS(rect) lanes_store(out + at, lanes_average(lanes_load(out + at), lanes_load(mirrored + at)));
-        }
-        if (scale)
-            FOR_STRIPS(rect) lanes_store(heat + at, lanes_add(lanes_load(heat + at), lanes_load(scale_heat + at)));
-    }
-    if (scales > 1)
-        FOR_STRIPS(rect) lanes_store(heat + at, lanes_div(lanes_load(heat + at), lanes_all((float)scales)));
-    FOR_STRIPS(rect) lanes_store(heat + at, lanes_finite_or_lowest(lanes_load(heat + at)));
 }
 
 static inline HaeRect clip_rect(const HaeField *field, HaeRect rect)
@@ -340,15 +236,6 @@ static inline HaeRect clip_rect(const HaeField *field, HaeRect rect)
     rect.right = rect.right > field->width ? field->width : rect.right;
     rect.bottom = rect.bottom > field->height ? field->height : rect.bottom;
     return rect;
-}
-
-/* The pixels within `reach` of (x, y), as a patch of `heat` (RECT_WIDTH floats a row). */
-static inline HaePatch sample_patch(const HaeField *field, int joint, int x, int y, int reach, HaeScratch *scratch,
-                                    float *heat)
-{
-    const HaeRect rect = clip_rect(field, (HaeRect){x - reach, y - reach, x + reach + 1, y + reach + 1});
-    sample_heat(field, joint, rect, scratch, heat);
-    return (HaePatch){heat, rect.left, rect.top, RECT_WIDTH, field->width, field->height};
 }
 
 #endif

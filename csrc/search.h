@@ -19,36 +19,34 @@ static inline int cells_have_bounds(const HaeSearch *search, int block)
         && search->low[search->field->length - 1][block] > -INFINITY;
 }
 
-/* Looks at the most promising cell of a block; returns a bound of what the others have, -infinity if nothing is left.
- * */
-static inline float search_top_cell(HaeSearch *search, int block, HaeBest *best)
+/* Looks at the most promising cell of a block, keeping the bounds of all; returns a bound of what the others have,
+ * -infinity if nothing is left. */
+static inline float search_top_cell(HaeSearch *search, int block, float *bounds, HaeBest *best)
 {
-    float bounds[CELLS];
+    search->effort += EFFORT_A_BLOCK;
     if (!cells_have_bounds(search, block)) {
         search_rect(search, rect_of_block(search, block), best);
         return -INFINITY;
     }
     const HaeOpenBlock *open = open_block(search, block);
-    bound_cells(search, open, best->score, bounds);
-    const int first = highest_of(bounds, CELLS);
-    if (bounds[first] == -INFINITY)
+    const float highest = bound_cells(search, open, best->score, bounds);
+    if (!(highest >= larger(best->score, -FLT_MAX)))
         return -INFINITY;
-    search_cell_of_block(search, open, block, first, bounds[first], best);
+    const int first = first_at(bounds, CELLS, highest);
+    search_cell_of_block(search, open, first, highest, best);
     bounds[first] = -INFINITY;
     return highest_in(bounds, CELLS);
 }
 
-/* Looks at every cell of a block that may hold the best. */
-static inline void search_cells(HaeSearch *search, int block, HaeBest *best)
+/* Looks at every cell of an opened block that may hold the best. */
+static inline void search_cells(HaeSearch *search, int block, const float *bounds, HaeBest *best)
 {
     const HaeOpenBlock *open = open_block(search, block);
-    float bounds[CELLS];
-    bound_cells(search, open, best->score, bounds);
     for (int row = 0; row < CELLS; row += LANES)
         for (int bits = lanes_not_below(lanes_load(bounds + row), lanes_all(larger(best->score, -FLT_MAX))); bits;
              bits &= bits - 1) {
             const int cell = row + first_lane(bits);
-            search_cell_of_block(search, open, block, cell, bounds[cell], best);
+            search_cell_of_block(search, open, cell, bounds[cell], best);
         }
 }
 
@@ -74,7 +72,8 @@ static inline int list_blocks(HaeSearch *search, int blocks, float best_score)
 /* Opens a block for its top cell, and keeps the bound of what the others have. */
 static inline void open_block_for_top(HaeSearch *search, int block, HaeBest *best)
 {
-    const float rest = search_top_cell(search, block, best);
+    float *bounds = search->opened_bounds + (size_t)search->opened_count * CELLS;
+    const float rest = search_top_cell(search, block, bounds, best);
     search->opened_block[search->opened_count] = block;
     search->opened_rest[search->opened_count++] = rest;
 }
@@ -86,24 +85,25 @@ static inline void search_rest(HaeSearch *search, HaeBest *best)
         const int block = search->opened_block[i];
         const float rest = search->opened_rest[i];
         if (rest > -INFINITY && may_hold_best(rest, rect_of_block(search, block), search->field->width, best))
-            search_cells(search, block, best);
+            search_cells(search, block, search->opened_bounds + (size_t)i * CELLS, best);
     }
 }
 
-/* The pixel where a person of this mean tag is filled in; -1: there is none.
+/* The pixel where a person of this mean tag is filled in, and its score. best: what is known already.
  *
  * Blocks are opened for their top cells at first, the most promising block first. Most of the other cells are settled
  * by other blocks' top cells then. */
-static inline int64_t search_joint(HaeSearch *search, const float *mean)
+static inline HaeBest search_joint(HaeSearch *search, const float *mean, HaeBest best)
 {
     const int blocks = padded(block_count(search));
-    HaeBest best = {-INFINITY, -1};
     search->mean = mean;
+    if (search->field->length == 2)
+        turn_mean(search);
     search->opened_count = 0;
     bound_blocks(search, blocks);
     const int first = highest_of(search->block_bound, blocks);
     if (search->block_bound[first] == -INFINITY)
-        return -1;
+        return best;
     open_block_for_top(search, first, &best);
     search->block_bound[first] = -INFINITY;
     for (int count = list_blocks(search, blocks, best.score); count > 0;) {
@@ -118,7 +118,7 @@ static inline int64_t search_joint(HaeSearch *search, const float *mean)
         open_block_for_top(search, search->waiting[at], &best);
     }
     search_rest(search, &best);
-    return best.index;
+    return best;
 }
 
 #endif

@@ -4,12 +4,14 @@
 #ifndef HRNETAE_SEARCH_BLOCKS_H
 #define HRNETAE_SEARCH_BLOCKS_H
 
+#include "cell_heat.h"
 #include "peaks.h"
 #include "refine.h"
 
 enum { MAX_LENGTH = 2 };
 
 enum { CORNERS = BLOCK + 1, CELLS = BLOCK * BLOCK, OPEN_BLOCKS = 256, LINES_A_STEP = 16 };
+enum { EFFORT_A_BLOCK = 64, EFFORT_A_CELL = 16 }; /* beside its pixels */
 
 /* The cells of a block and the next ones to the right and below; beyond the map its edge is repeated. */
 typedef struct {
@@ -19,8 +21,10 @@ typedef struct {
 /* An opened block: its maps' corners, and for each of its cells what bounds the score of the cell's pixels. */
 typedef struct {
     int joint, block; /* whose it is */
+    int left, top;    /* its first cell */
     HaeCorners heat[2], tag[MAX_LENGTH]; /* sides */
     float heat_bound[CELLS], low[MAX_LENGTH][CELLS], high[MAX_LENGTH][CELLS];
+    float turned_low[2][CELLS], turned_high[2][CELLS]; /* with flip: of the sum of the two tags, and their difference */
 } HaeOpenBlock;
 
 /* The search for one joint. Persons that lack it come one after the other and share what is known of its blocks. */
@@ -31,6 +35,7 @@ typedef struct {
     int across, down;    /* blocks; arrays of blocks are padded to a multiple of LANES */
     int has_empty_blocks; /* the projection skips some */
     int one_grid;        /* heat and tags are on the cells of one map size, not projected from several */
+    HaeCellHeat cell_heat; /* where they are projected from several */
     HaeScratch *scratch;
     float *heat_bound;   /* [block]; -infinity where a block has no pixels */
     float *low[MAX_LENGTH], *high[MAX_LENGTH]; /* [block]: the range of the tags, infinite where one is not finite */
@@ -38,16 +43,18 @@ typedef struct {
     float *waiting_bound; /* [block]: of the blocks in `waiting` */
     int32_t *waiting;     /* [block]: blocks to open */
     float *opened_rest;   /* [block]: what the opened blocks have left, in the order of opening */
+    float *opened_bounds; /* [block][CELLS]: of their cells */
     int32_t *opened_block;
     int opened_count;
+    int64_t effort; /* for all persons that lacked the joint so far: about as many nanoseconds */
     HaeOpenBlock *opened; /* [OPEN_BLOCKS]: block b is kept at b % OPEN_BLOCKS until another one needs the place */
 
     HaeAhead ahead; /* the next joint's tag maps */
     int joint, values_are_plain; /* plain: the joint's heat is finite everywhere */
     const HaeBounds *bounds;     /* of the joint */
     const float *mean;           /* of the person */
-    float *row;                  /* scratch: as wide as the widest map */
-    float heat[RECT_WIDTH * RECT_HEIGHT], tag[MAX_LENGTH][RECT_WIDTH * RECT_HEIGHT];
+    float turned_low[2], turned_high[2]; /* with flip: the mean's sum and difference lie in these ranges */
+    float heat[RECT_WIDTH * RECT_HEIGHT], tag[MAX_LENGTH][RECT_WIDTH * RECT_HEIGHT]; /* scratch: of patches */
 } HaeSearch;
 
 typedef struct {
@@ -124,6 +131,7 @@ static inline void begin_joint(HaeSearch *search, int joint, const HaeBounds *bo
     const HaeField *field = search->field;
     search->joint = joint;
     search->bounds = bounds;
+    search->effort = 0;
     search->values_are_plain = bounds_are_plain(field, bounds);
     bound_heat(search);
     for (int side = 0; side < field->length; side++) {
@@ -150,44 +158,34 @@ static inline Lanes bound_scores(Lanes heat, Lanes squares, int mode)
     return lanes_replace(bound, -FLT_MAX, lanes_min(heat, lowest));
 }
 
-/* How far a mean tag is from a range, at least. */
-static inline Lanes lanes_away(Lanes low, Lanes high, Lanes mean)
+/* How far a number in least..most is from a range, at least; 0 where that is NaN. */
+static inline Lanes lanes_away(Lanes low, Lanes high, float least, float most)
 {
-    return lanes_max(lanes_max(lanes_sub(low, mean), lanes_sub(mean, high)), lanes_all(0.0f));
+    const Lanes away = lanes_max(lanes_sub(low, lanes_all(most)), lanes_sub(lanes_all(least), high));
+    return lanes_max(away, lanes_all(0.0f));
 }
 
-/* A bound of the scores of eight blocks or cells for the person's mean tag. */
-static inline Lanes bound_eight(const HaeSearch *search, Lanes heat, const float *const low[MAX_LENGTH],
-                                const float *const high[MAX_LENGTH], int at)
+/* The least sum of squared tag differences in the ranges of eight blocks or cells. */
+static inline Lanes squares_away(const HaeSearch *search, const float *const low[MAX_LENGTH],
+                                 const float *const high[MAX_LENGTH], int at)
 {
     Lanes squares = lanes_all(0.0f);
     for (int l = 0; l < search->field->length; l++) {
-        const Lanes away = lanes_away(lanes_load(low[l] + at), lanes_load(high[l] + at), lanes_all(search->mean[l]));
+        const float mean = search->mean[l];
+        const Lanes away = lanes_away(lanes_load(low[l] + at), lanes_load(high[l] + at), mean, mean);
         squares = lanes_add(squares, lanes_mul(away, away));
     }
-    return bound_scores(heat, squares, search->field->settings->mode);
+    return squares;
 }
 
 static inline void bound_blocks(const HaeSearch *search, int count)
 {
     const float *const low[MAX_LENGTH] = {search->low[0], search->low[1]};
     const float *const high[MAX_LENGTH] = {search->high[0], search->high[1]};
-    for (int at = 0; at < count; at += LANES)
-        lanes_store(search->block_bound + at, bound_eight(search, lanes_load(search->heat_bound + at), low, high, at));
-}
-
-/* Rows of cells whose heat alone stays below the best score are left out. */
-static inline void bound_cells(const HaeSearch *search, const HaeOpenBlock *open, float best_score,
-                               float bounds[CELLS])
-{
-    const float *const low[MAX_LENGTH] = {open->low[0], open->low[1]};
-    const float *const high[MAX_LENGTH] = {open->high[0], open->high[1]};
-    for (int at = 0; at < CELLS; at += LANES) {
-        const Lanes heat = lanes_load(open->heat_bound + at);
-        if (!lanes_not_below(heat, lanes_all(best_score)))
-            lanes_store(bounds + at, lanes_all(-INFINITY));
-        else
-            lanes_store(bounds + at, bound_eight(search, heat, low, high, at));
+    const int mode = search->field->settings->mode;
+    for (int at = 0; at < count; at += LANES) {
+        const Lanes squares = squares_away(search, low, high, at);
+        lanes_store(search->block_bound + at, bound_scores(lanes_load(search->heat_bound + at), squares, mode));
     }
 }
 
@@ -204,23 +202,44 @@ static inline void take_lanes(const HaeSearch *search, Lanes scores, int bits, i
     }
 }
 
-/* The exact scores of a row of pixels, from their heat and tags. A heat or tag that is not finite makes the score NaN,
- * which never wins. */
-static inline void take_row(const HaeSearch *search, const float *heat, const float *const tags[MAX_LENGTH], int y,
-                            int left, int count, HaeBest *best)
+/* The exact scores of the pixels left + [lanes of bits] of row y, from their heat and tags. A heat or tag that is not
+ * finite makes the score NaN, which never wins. */
+static inline void take_eight(const HaeSearch *search, Lanes heat, const Lanes tags[MAX_LENGTH], int y, int left,
+                              int bits, HaeBest *best)
 {
     const HaeField *field = search->field;
-    for (int x = 0; x < count; x += LANES) {
-        Lanes squares = lanes_all(0.0f), finite = lanes_unless_finite(lanes_load(heat + x));
-        for (int l = 0; l < field->length; l++) {
-            const Lanes tag = lanes_load(tags[l] + x), difference = lanes_sub(tag, lanes_all(search->mean[l]));
-            squares = lanes_add(squares, lanes_mul(difference, difference));
-            finite = lanes_add(finite, lanes_unless_finite(tag));
+    Lanes squares = lanes_all(0.0f), finite = lanes_unless_finite(heat);
+    for (int l = 0; l < field->length; l++) {
+        const Lanes difference = lanes_sub(tags[l], lanes_all(search->mean[l]));
+        squares = lanes_add(squares, lanes_mul(difference, difference));
+        finite = lanes_add(finite, lanes_unless_finite(tags[l]));
+    }
+    const Lanes score = lanes_add(lanes_score(heat, squares, field->settings->mode), finite);
+    bits &= lanes_not_below(score, lanes_all(best->score));
+    if (bits)
+        take_lanes(search, score, bits, y, left, best);
+}
+
+/* What of a rectangle from (left, top) on is sampled at once. */
+static inline HaeRect part_of_rect(HaeRect rect, int left, int top)
+{
+    return (HaeRect){left, top, left + RECT_WIDTH < rect.right ? left + RECT_WIDTH : rect.right,
+                     top + RECT_HEIGHT < rect.bottom ? top + RECT_HEIGHT : rect.bottom};
+}
+
+/* Fills search->heat and search->tag. */
+static inline void sample_part(HaeSearch *search, HaeRect part)
+{
+    const HaeField *field = search->field;
+    Lanes column[RECT_HEIGHT];
+    sample_heat(field, search->joint, part, search->heat);
+    for (int l = 0; l < field->length; l++) {
+        const HaeSource source = tag_source(field, l, search->joint);
+        for (int left = part.left; left < part.right; left += LANES) {
+            sample_strip(&source, left, part.top, part.bottom, 0, column);
+            for (int row = 0; row < part.bottom - part.top; row++)
+                lanes_store(search->tag[l] + row * RECT_WIDTH + left - part.left, column[row]);
         }
-        const Lanes score = lanes_add(lanes_score(lanes_load(heat + x), squares, field->settings->mode), finite);
-        const int bits = lanes_not_below(score, lanes_all(best->score)) & bits_of(count - x);
-        if (bits)
-            take_lanes(search, score, bits, y, left + x, best);
     }
 }
 
@@ -228,21 +247,21 @@ static inline void take_row(const HaeSearch *search, const float *heat, const fl
 static inline void search_rect(HaeSearch *search, HaeRect rect, HaeBest *best)
 {
     const HaeField *field = search->field;
-    for (int top = rect.top; top < rect.bottom; top += RECT_HEIGHT)
-        for (int left = rect.left; left < rect.right; left += RECT_WIDTH) {
-            const HaeRect part = {left, top, left + RECT_WIDTH < rect.right ? left + RECT_WIDTH : rect.right,
-                                  top + RECT_HEIGHT < rect.bottom ? top + RECT_HEIGHT : rect.bottom};
-            sample_heat(field, search->joint, part, search->scratch, search->heat);
-            for (int side = 0; side < field->length; side++) {
-                const HaeSource source = tag_source(field, side, search->joint);
-                sample_map(&source, part, search->scratch->cells, search->tag[side]);
+    Lanes heat[RECT_HEIGHT], tag[RECT_HEIGHT], tags[RECT_HEIGHT][MAX_LENGTH];
+    for (int top = rect.top; top < rect.bottom; top += RECT_HEIGHT) {
+        const int bottom = top + RECT_HEIGHT < rect.bottom ? top + RECT_HEIGHT : rect.bottom;
+        for (int left = rect.left; left < rect.right; left += LANES) {
+            sample_heat_strip(field, search->joint, left, top, bottom, heat);
+            for (int l = 0; l < field->length; l++) {
+                const HaeSource source = tag_source(field, l, search->joint);
+                sample_strip(&source, left, top, bottom, 0, tag);
+                for (int row = 0; row < bottom - top; row++)
+                    tags[row][l] = tag[row];
             }
-            for (int y = part.top; y < part.bottom; y++) {
-                const size_t start = (size_t)(y - part.top) * RECT_WIDTH;
-                const float *tags[MAX_LENGTH] = {search->tag[0] + start, search->tag[1] + start};
-                take_row(search, search->heat + start, tags, y, part.left, part.right - part.left, best);
-            }
+            for (int y = top; y < bottom; y++)
+                take_eight(search, heat[y - top], tags[y - top], y, left, bits_of(rect.right - left), best);
         }
+    }
 }
 
 #endif

@@ -2,7 +2,7 @@
  * the compiler's target and LEVEL(name). The answer has the bits of decode.c's dense way at every level.
  */
 #include "dispatch.h"
-#include "search.h"
+#include "search_many.h"
 
 typedef struct {
     HaeArena *arena;
@@ -11,8 +11,9 @@ typedef struct {
     HaeBounds *bounds;        /* [joint][map][side] */
     void *line;               /* find_bounds' scratch */
     HaeCandidates candidates;
+    size_t *kept;      /* per joint: how many of its candidates are above the threshold */
+    HaeRise *rises;    /* of candidates, found with them */
     HaeScratch *scratch;
-    float *row; /* as wide as the widest map */
     HaePeakFinder *finder;
     HaeSearch *search;
 } Work;
@@ -105,8 +106,7 @@ static int make_bounds(Work *work)
     float *cells = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
     work->line = hae_arena_take(work->arena, 4 * (widest + 4 * BLOCK) * sizeof(int32_t));
     work->scratch = hae_arena_take(work->arena, sizeof(HaeScratch));
-    work->row = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
-    if (!bounds || !value || !cells || !work->line || !work->scratch || !work->row)
+    if (!bounds || !value || !cells || !work->line || !work->scratch)
         return -1;
     work->scratch->cells = cells;
     work->bounds = bounds;
@@ -159,6 +159,23 @@ static const HaeGrid *finest_grid(const Work *work)
     return finest;
 }
 
+static int make_slopes(Work *work, const HaeBlocks *blocks, HaeSlopes *slopes)
+{
+    const size_t maps = (size_t)work->maps;
+    *slopes = (HaeSlopes){.field = &work->field, .blocks = blocks};
+    slopes->columns = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    slopes->rows = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    slopes->free_columns = hae_arena_take(work->arena, (size_t)blocks->across);
+    slopes->free_row = hae_arena_take(work->arena, (size_t)blocks->base->height);
+    slopes->tiles = hae_arena_take(work->arena, maps * TILE_NODES * sizeof(float));
+    int32_t *numbers = hae_arena_take(work->arena, slopes_numbers(blocks, work->maps) * sizeof(int32_t));
+    if (!slopes->tiles || !slopes->columns || !slopes->rows || !slopes->free_columns || !slopes->free_row || !numbers)
+        return -1;
+    memset(slopes->tiles, 0, maps * TILE_NODES * sizeof(float)); /* rows that no tile reaches are read, too */
+    fill_slopes(slopes, work->maps, numbers);
+    return 0;
+}
+
 static int make_candidates(Work *work)
 {
     const HaeField *field = &work->field;
@@ -172,17 +189,34 @@ static int make_candidates(Work *work)
                                   hae_arena_take(work->arena, places * sizeof(int32_t)),
                                   hae_arena_take(work->arena, places * field->length * sizeof(float)),
                                   joints, count, field->length};
+    work->kept = hae_arena_take(work->arena, (size_t)joints * sizeof(size_t));
+    work->rises = hae_arena_take(work->arena, places * sizeof(HaeRise));
     HaePeakFinder *finder = work->finder = hae_arena_take(work->arena, sizeof(HaePeakFinder));
     HaeRanked *entries = hae_arena_take(work->arena, (size_t)count * sizeof(HaeRanked));
-    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !finder || !entries)
+    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !work->kept || !work->rises || !finder || !entries)
         return -1;
     finder->field = field;
     finder->reach = field->settings->nms_kernel / 2;
     finder->threshold = float_threshold(field->settings->detection_threshold);
-    finder->scratch = work->scratch;
     finder->blocks = make_blocks(work, finest_grid(work));
     finder->selection = (HaeSelection){entries, 0, count};
-    return finder->blocks ? 0 : -1;
+    if (!finder->blocks)
+        return -1;
+    finder->slopes.usable = 0;
+    return nodes_suffice(finder) ? 0 : make_slopes(work, finder->blocks, &finder->slopes);
+}
+
+static int make_cell_heat(Work *work, const HaeGrid *base, HaeCellHeat *heat)
+{
+    const size_t maps = (size_t)work->maps, numbers = touched_numbers(base->width) + touched_numbers(base->height);
+    *heat = (HaeCellHeat){.field = &work->field};
+    heat->columns = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    heat->rows = hae_arena_take(work->arena, maps * sizeof(HaeTouched));
+    int32_t *memory = hae_arena_take(work->arena, maps * numbers * sizeof(int32_t));
+    if (!heat->columns || !heat->rows || !memory)
+        return -1;
+    fill_cell_heat(heat, base, work->maps, memory);
+    return 0;
 }
 
 static int make_search(Work *work)
@@ -196,7 +230,8 @@ static int make_search(Work *work)
     float *values = hae_arena_take(work->arena, (4 + 2 * MAX_LENGTH) * blocks * sizeof(float));
     int32_t *waiting = hae_arena_take(work->arena, 2 * blocks * sizeof(int32_t));
     HaeOpenBlock *opened = hae_arena_take(work->arena, OPEN_BLOCKS * sizeof(HaeOpenBlock));
-    if (!search || !values || !waiting || !opened)
+    float *opened_bounds = hae_arena_take(work->arena, blocks * CELLS * sizeof(float));
+    if (!search || !values || !waiting || !opened || !opened_bounds)
         return -1;
     search->blocks = make_blocks(work, grid);
     if (!search->blocks)
@@ -206,12 +241,14 @@ static int make_search(Work *work)
     search->across = across;
     search->down = down;
     search->one_grid = work->maps == 1;
+    if (!search->one_grid && make_cell_heat(work, grid, &search->cell_heat))
+        return -1;
     search->scratch = work->scratch;
-    search->row = work->row;
     search->heat_bound = values;
     search->block_bound = values + (1 + 2 * MAX_LENGTH) * blocks;
     search->waiting_bound = search->block_bound + blocks;
     search->opened_rest = search->waiting_bound + blocks;
+    search->opened_bounds = opened_bounds;
     search->waiting = waiting;
     search->opened_block = waiting + blocks;
     memset(values, 0, (4 + 2 * MAX_LENGTH) * blocks * sizeof(float));
@@ -287,25 +324,50 @@ static void find_candidates(Work *work, int joint)
         candidates->value[first + place] = selection->entries[place].value;
         candidates->x[first + place] = x;
         candidates->y[first + place] = y;
-        sample_tags(field, joint, x, y, candidates->tag + (first + place) * field->length);
+        work->rises[first + place] =
+            (HaeRise){selection->entries[place].across, selection->entries[place].down};
+        ask_for_tags(field, joint, x, y);
     }
+    work->kept[joint] = (size_t)selection->count;
     if (selection->count < candidates->count) /* nothing above the threshold follows */
         candidates->value[first + selection->count] = 0.0f;
+}
+
+/* The tags at a joint's candidates. They lie far apart in memory, which they were asked for when they were found. */
+static void read_tags(Work *work, int joint)
+{
+    HaeCandidates *candidates = &work->candidates;
+    const size_t first = (size_t)joint * candidates->count;
+    for (size_t at = first; at < first + work->kept[joint]; at++)
+        sample_tags(&work->field, joint, candidates->x[at], candidates->y[at],
+                    candidates->tag + at * candidates->length);
+}
+
+/* Which way the heat rises at a grouped joint: as at the candidate that it was. */
+static HaeRise rise_of(const Work *work, int joint, const float *row)
+{
+    const HaeCandidates *candidates = &work->candidates;
+    const size_t first = (size_t)joint * candidates->count;
+    for (size_t at = first; at < first + work->kept[joint]; at++)
+        if ((float)candidates->x[at] == row[0] && (float)candidates->y[at] == row[1])
+            return work->rises[at];
+    return (HaeRise){0, 0}; /* a missing joint */
 }
 
 static void adjust_persons(Work *work, HaePersons *persons)
 {
     const HaeField *field = &work->field;
     const HaeSettings *settings = field->settings;
-    const int dark = settings->use_udp && settings->mode == HAE_REFERENCE;
     float *row = persons->rows;
     for (int person = 0; person < persons->count; person++)
         for (int joint = 0; joint < persons->joints; joint++, row += 3 + persons->length) {
-            if (!dark && !(row[2] > 0.0f) && settings->mode == HAE_REFERENCE)
-                continue;
-            const HaePatch patch = sample_patch(field, joint, hae_truncate(row[0]), hae_truncate(row[1]),
-                                                dark ? 2 : 1, work->scratch, work->search->heat);
-            hae_adjust_joint(row, &patch, settings);
+            if (settings->use_udp && settings->mode == HAE_REFERENCE) {
+                const HaePatch patch = sample_patch(field, joint, hae_truncate(row[0]), hae_truncate(row[1]), 2,
+                                                    work->search->heat);
+                hae_dark_step(row, &patch);
+            } else {
+                hae_adjust_joint(row, rise_of(work, joint, row), field->width, field->height, settings);
+            }
         }
 }
 
@@ -326,34 +388,50 @@ static int mean_tag_of(const HaeField *field, const HaePersons *persons, const f
     return hae_mean_tag(collected, count, length, mean);
 }
 
-static void fill_in_joint(Work *work, float *row, int joint, const float *mean)
+static void fill_in_at(Work *work, float *row, int joint, int64_t pixel)
 {
     const HaeField *field = &work->field;
-    const int64_t pixel = search_joint(work->search, mean);
     if (pixel < 0)
         return;
     const int x = (int)(pixel % field->width), y = (int)(pixel / field->width);
-    const HaePatch patch = sample_patch(field, joint, x, y, 1, work->scratch, work->search->heat);
+    const HaePatch patch = sample_patch(field, joint, x, y, 1, work->search->heat);
     hae_fill_in(row, &patch, x, y, field->settings);
 }
 
-/* Joint by joint, so that persons share what the search learns of a joint's maps. */
-static void fill_in_all(Work *work, HaePersons *persons, const float *means, const unsigned char *has_mean)
+/* Persons share what the search learns of a joint's maps. */
+static void fill_in_joint(Work *work, HaePersons *persons, int joint, HaeMany *many)
 {
+    HaeSearch *search = work->search;
     const int length = work->field.length;
-    for (int joint = 0; joint < persons->joints; joint++) {
-        int begun = 0;
-        for (int person = 0; person < persons->count; person++) {
-            float *row = persons->rows + ((size_t)person * persons->joints + joint) * (3 + length);
-            if (row[2] != 0.0f || !has_mean[person])
-                continue;
-            if (!begun)
-                begin_joint(work->search, joint, joint_bounds(work, joint));
-            if (!begun)
-                work->search->ahead = ahead_of_tags(&work->field, joint + 1);
-            begun = 1;
-            fill_in_joint(work, row, joint, means + (size_t)person * length);
+    int all_pixels_seen = 0;
+    begin_joint(search, joint, joint_bounds(work, joint));
+    search->ahead = ahead_of_tags(&work->field, joint + 1);
+    for (int place = 0; place < many->count; place++) {
+        const size_t person = (size_t)many->person[place];
+        HaeBest best = {-INFINITY, -1};
+        if (!all_pixels_seen && takes_long(search, many->count - place)) {
+            search_many(search, many, place);
+            all_pixels_seen = 1;
         }
+        if (all_pixels_seen)
+            best = many->best[place];
+        if (!all_pixels_seen || !is_settled(search, best))
+            best = search_joint(search, many->means + person * length, best);
+        fill_in_at(work, persons->rows + (person * persons->joints + joint) * (3 + length), joint, best.index);
+    }
+}
+
+static void fill_in_all(Work *work, HaePersons *persons, const unsigned char *has_mean, HaeMany *many)
+{
+    const size_t stride = (size_t)persons->joints * (3 + work->field.length);
+    for (int joint = 0; joint < persons->joints; joint++) {
+        const float *row = persons->rows + (size_t)joint * (3 + work->field.length);
+        many->count = 0;
+        for (int person = 0; person < persons->count; person++)
+            if (has_mean[person] && row[person * stride + 2] == 0.0f)
+                many->person[many->count++] = person;
+        if (many->count)
+            fill_in_joint(work, persons, joint, many);
     }
 }
 
@@ -364,12 +442,18 @@ static int refine_persons(Work *work, HaePersons *persons)
     float *collected = hae_arena_take(work->arena, joints * length * sizeof(float));
     float *means = hae_arena_take(work->arena, count * length * sizeof(float));
     unsigned char *has_mean = hae_arena_take(work->arena, count);
-    if (!collected || !means || !has_mean)
+    HaeMany many = {0, hae_arena_take(work->arena, count * sizeof(int32_t)),
+                    hae_arena_take(work->arena, count * sizeof(HaeBest)),
+                    hae_arena_take(work->arena, (BINS * BINS + 1) * sizeof(int32_t)),
+                    hae_arena_take(work->arena, BINS_A_PERSON * count * sizeof(int32_t)),
+                    hae_arena_take(work->arena, BINS * BINS * sizeof(float)), means};
+    if (!collected || !means || !has_mean || !many.person || !many.best || !many.start || !many.listed
+        || !many.lowest)
         return -1;
     for (size_t person = 0; person < count; person++)
         has_mean[person] = (unsigned char)mean_tag_of(field, persons, persons->rows + person * joints * (3 + length),
                                                       collected, means + person * length);
-    fill_in_all(work, persons, means, has_mean);
+    fill_in_all(work, persons, has_mean, &many);
     return 0;
 }
 
@@ -381,7 +465,10 @@ static int decode_with(Work *work, const HaeOutputs *outputs, const HaeSettings 
     for (int joint = 0; joint < outputs->joints; joint++) {
         find_joint_bounds(work, joint);
         find_candidates(work, joint);
+        if (joint > 0)
+            read_tags(work, joint - 1);
     }
+    read_tags(work, outputs->joints - 1);
     if (hae_group(&work->candidates, outputs->joint_order, settings, persons))
         return -1;
     if (settings->adjust || settings->mode == HAE_MMPOSE1)

@@ -94,7 +94,7 @@ int hae_top_k(const float *peaks, int height, int width, const HaeTags *tags, Ha
     for (int joint = 0; joint < candidates->joints; joint++, peaks += size) {
         selection.count = 0;
         for (size_t i = 0; i < size; i++) {
-            const HaeRanked candidate = {hae_finite_or_lowest(peaks[i]), (int64_t)i};
+            const HaeRanked candidate = {hae_finite_or_lowest(peaks[i]), 0, 0, (int64_t)i};
             if (selection.count < selection.capacity || candidate.value > selection.entries[0].value)
                 hae_select(&selection, candidate);
         }

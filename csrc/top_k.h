@@ -9,6 +9,7 @@
 
 typedef struct {
     float value;
+    int8_t across, down; /* which way the heat rises, where it is noted (peak_pixels.h) */
     int64_t index;
 } HaeRanked;
 

@@ -1,5 +1,6 @@
 """The compiled kernels (csrc/_kernels.pyx), as the type checker sees them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,16 @@ def decode(
     image_size: tuple[int, int],
     level: int,
 ) -> tuple[_Floats, _Floats, _Floats]: ...
+def open_batch(
+    images: Sequence[tuple[OutputMaps, tuple[int, int]]],
+    flip_index: _Whole,
+    joint_order: _Whole,
+    params: DecodeParams,
+    level: int,
+) -> Any: ...
+def decode_batch(capsule: Any) -> None: ...
+def stop_batch(capsule: Any) -> None: ...
+def people_of_batch(capsule: Any) -> list[tuple[_Floats, _Floats, _Floats] | None]: ...
 def project(
     maps: OutputMaps, flip_index: _Whole, joint_order: _Whole, params: DecodeParams, image_size: tuple[int, int]
 ) -> tuple[_Floats, _Floats]: ...

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from hrnetae import _kernels
+from hrnetae.batch import Image, decode_all
 from hrnetae.dispatch import LEVEL, LEVELS
-from hrnetae.outputs import Maps, NetworkOutput, arrange
+from hrnetae.outputs import Maps, NetworkOutput, OutputMaps, arrange
 from hrnetae.params import DecodeParams, check_size
 from hrnetae.poses import Poses
 from hrnetae.skeleton import COCO17, Skeleton
@@ -50,11 +50,7 @@ class Decoder:
         Raises TypeError or ValueError that names the argument, what came and what was expected.
         """
         image_size = check_size("image_size", image_size)
-        maps = arrange(output, flipped, self.params, self.skeleton, scales)
-        keypoints, scores, tags = _kernels.decode(
-            maps, self._flip_index, self._joint_order, self.params, image_size, LEVELS[LEVEL]
-        )
-        return Poses(keypoints, scores, tags, self.skeleton)
+        return self._decode(arrange(output, flipped, self.params, self.skeleton, scales), image_size)
 
     def decode_batch(
         self,
@@ -80,17 +76,24 @@ class Decoder:
                 raise ValueError(f"{name}: {length} entries, expected one for each of the {count} outputs")
         workers = min(_check_threads(threads), count)
 
-        def one(i: int) -> Poses:
+        def image_at(i: int) -> Image:
             try:
-                return self.decode(outputs[i], mirrored[i], image_size=image_sizes[i], scales=scales)
+                size = check_size("image_size", image_sizes[i])
+                return arrange(outputs[i], mirrored[i], self.params, self.skeleton, scales), size
             except (TypeError, ValueError) as error:
                 kind = TypeError if isinstance(error, TypeError) else ValueError
                 raise kind(f"image {i} of the batch: {error}") from None
 
         if workers <= 1:
-            return [one(i) for i in range(count)]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(one, range(count)))
+            return [self._decode(*image_at(i)) for i in range(count)]
+        people = decode_all(count, image_at, (self._flip_index, self._joint_order, self.params, LEVELS[LEVEL]), workers)
+        return [Poses(*one, self.skeleton) for one in people]
+
+    def _decode(self, maps: OutputMaps, image_size: tuple[int, int]) -> Poses:
+        keypoints, scores, tags = _kernels.decode(
+            maps, self._flip_index, self._joint_order, self.params, image_size, LEVELS[LEVEL]
+        )
+        return Poses(keypoints, scores, tags, self.skeleton)
 
 
 def _check_threads(threads: int | None) -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,7 @@ Maps: TypeAlias = npt.NDArray[Any]
 NetworkOutput: TypeAlias = Maps | Sequence[Any]
 
 
-@dataclass(frozen=True)
-class OutputMaps:
+class OutputMaps(NamedTuple):
     """One image's outputs in the order that the kernels read them.
 
     plain, flipped: scales x stages arrays (channels, height, width), float32 or float16, without gaps; scales in
@@ -33,12 +31,6 @@ class OutputMaps:
     stages: int
     tag_scale: int
     tag_stage: int
-
-    @property
-    def map_size(self) -> tuple[int, int]:
-        """(width, height) of the finest map of the largest scale."""
-        _, height, width = self.plain[self.stages - 1].shape
-        return width, height
 
 
 def arrange(
@@ -54,6 +46,9 @@ def arrange(
         with ``scales`` a sequence with one such entry per scale.
     Raises TypeError or ValueError that names the argument, what came and what was expected.
     """
+    usual = _arrange_usual(output, flipped, params, skeleton) if scales is None else None
+    if usual is not None:
+        return usual
     order, tag_scale = _scale_order(scales, params)
     by_scale = [_stages(f"output{where}", entry) for where, entry in _entries("output", output, scales, order)]
     stages = len(by_scale[0])
@@ -83,6 +78,42 @@ def arrange(
         tag_scale=tag_scale,
         tag_stage=tag_stage,
     )
+
+
+# What most arrays are; others of their kind, such as those of another byte order, are looked at more closely.
+_USUAL = (np.dtype(np.float16), np.dtype(np.float32))
+
+
+def _arrange_usual(
+    output: NetworkOutput, flipped: NetworkOutput | None, params: DecodeParams, skeleton: Skeleton
+) -> OutputMaps | None:
+    """The usual case, told at once: one stage of arrays that the kernels can read as they are. None for any other,
+    right or wrong."""
+    plain = _usual_maps(output)
+    if plain is None or plain.shape[0] != _with_tags(params, skeleton):
+        return None
+    if params.mode == "mmpose1" and not params.tag_per_joint:
+        return None
+    if flipped is None:
+        return OutputMaps([plain], None, 1, 1, 0, 0)
+    mirrored = _usual_maps(flipped)
+    if mirrored is None or mirrored.shape != plain.shape:
+        return None
+    return OutputMaps([plain], [mirrored], 1, 1, 0, 0)
+
+
+def _usual_maps(maps: Any) -> Maps | None:
+    """What _plain_maps makes of an array that needs no copy; None for any other."""
+    if type(maps) is not np.ndarray or maps.dtype not in _USUAL:
+        return None
+    if maps.ndim == 4 and len(maps) == 1:
+        maps = maps[0]
+    if maps.ndim != 3:
+        return None
+    _, height, width = maps.shape
+    flags = maps.flags
+    usual = 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and flags.c_contiguous and flags.aligned
+    return maps if usual else None
 
 
 def _scale_order(scales: Sequence[float] | None, params: DecodeParams) -> tuple[list[int], int]:

@@ -93,7 +93,8 @@ MAX_SIDE = 1 << 15
 
 
 def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    # An int, which most are, is told from its type at once.
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
         raise TypeError(f"{name}: {value!r}, expected a whole number")
     whole = int(value)
     if not -(1 << 31) < whole < 1 << 31:

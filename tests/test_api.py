@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -528,6 +529,76 @@ def test_batches_of_scales() -> None:
     alone = Decoder().decode(one, image_size=(16, 12), scales=(1.0, 0.5))
     for poses in many:
         np.testing.assert_array_equal(poses.keypoints, alone.keypoints)
+
+
+class MadeWhenAsked(Sequence[Array]):
+    """Outputs that nobody else holds; asking for number ``wrong`` raises."""
+
+    def __init__(self, count: int, wrong: int = -1, error: BaseException | None = None) -> None:
+        self.count, self.wrong, self.error = count, wrong, error
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: Any) -> Any:
+        if i == self.wrong and self.error is not None:
+            raise self.error
+        return drawn(i % 4)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_batches_of_many_portions(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    monkeypatch.setattr("hrnetae.batch.PORTION", 2)
+    sizes = [(16 + i, 12) for i in range(41)]
+    many = Decoder().decode_batch(MadeWhenAsked(41), image_sizes=sizes, threads=threads)
+    assert len(many) == 41
+    for i, poses in enumerate(many):
+        alone = Decoder().decode(drawn(i % 4), image_size=sizes[i])
+        np.testing.assert_array_equal(poses.keypoints, alone.keypoints)
+        np.testing.assert_array_equal(poses.tags, alone.tags)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_names_its_wrong_image(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    monkeypatch.setattr("hrnetae.batch.PORTION", 2)
+    sizes: list[Any] = [(16, 12)] * 20
+    sizes[17] = (16, 0)
+    with refused(ValueError, "image 17 of the batch", "image_size"):
+        Decoder().decode_batch(MadeWhenAsked(20), image_sizes=sizes, threads=threads)
+    with refused(TypeError, "image 9 of the batch", "no such thing"):
+        outputs = MadeWhenAsked(20, 9, TypeError("no such thing"))
+        Decoder().decode_batch(outputs, image_sizes=[(16, 12)] * 20, threads=threads)
+
+
+def test_a_batch_names_the_image_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hrnetae.batch.PORTION", 2)
+    real = hrnetae._kernels.people_of_batch
+    portions = []
+
+    def second_fails(batch: Any) -> list[Any]:
+        portions.append(batch)
+        people: list[Any] = real(batch)
+        return [people[0], None, *people[2:]] if len(portions) == 2 else people
+
+    monkeypatch.setattr("hrnetae._kernels.people_of_batch", second_fails)
+    with pytest.raises(MemoryError, match="image 5 of the batch"):
+        Decoder().decode_batch(MadeWhenAsked(20), image_sizes=[(16, 12)] * 20, threads=2)
+
+
+def test_an_interrupt_stops_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hrnetae.batch.PORTION", 2)
+    stopped = []
+    real = hrnetae._kernels.stop_batch
+
+    def stop(batch: Any) -> None:
+        stopped.append(batch)
+        real(batch)
+
+    monkeypatch.setattr("hrnetae._kernels.stop_batch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        outputs = MadeWhenAsked(20, 11, KeyboardInterrupt())
+        Decoder().decode_batch(outputs, image_sizes=[(16, 12)] * 20, threads=2)
+    assert len(stopped) == 1  # of two under way, the older one had been finished to make room
 
 
 def test_wrong_batches() -> None:

@@ -31,7 +31,15 @@ FLOORS = (
     ("files", ("hrnetae.files",)),
     (
         "decoder",
-        ("hrnetae", "hrnetae.decoder", "hrnetae.steps", "hrnetae.poses", "hrnetae.outputs", "hrnetae.dispatch"),
+        (
+            "hrnetae",
+            "hrnetae.decoder",
+            "hrnetae.batch",
+            "hrnetae.steps",
+            "hrnetae.poses",
+            "hrnetae.outputs",
+            "hrnetae.dispatch",
+        ),
     ),
     ("reference", ("hrnetae.reference", "hrnetae.reference_maps")),
     ("what everyone may know", ("hrnetae.params", "hrnetae.skeleton", "hrnetae.types", "hrnetae.geometry")),

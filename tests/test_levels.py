@@ -142,6 +142,34 @@ def test_the_smallest_heat_fills_in_a_joint(level: str, value: float, twice: int
     assert campaign.difference(found, dense) == ""
 
 
+# Noise in which each search would look at most cells: after some persons all others are offered every pixel at once.
+@each_level
+@pytest.mark.parametrize("flip", [True, False])
+@pytest.mark.parametrize("mode", ["reference", "mmpose1"])
+@pytest.mark.parametrize("spread", [0.3, 4.0, 30.0, 1e6])
+@pytest.mark.parametrize("highest", [1.0, 4.0])  # heat that differs by more than 1 does not settle who is nearest
+@pytest.mark.parametrize("step", [0.0, 0.5])  # equal scores, and distances that are half a unit
+def test_many_persons_in_noise(level: str, flip: bool, mode: str, spread: float, highest: float, step: float) -> None:
+    rng = np.random.default_rng(11)
+
+    def maps() -> Any:
+        made = rng.uniform(0.15, highest, (8, 32, 32))
+        made[4:] = rng.normal(0, spread, (4, 32, 32))
+        return (np.rint(made / step) * step if step else made).astype(np.float32)
+
+    inputs = {
+        "output": maps(),
+        "flipped": maps() if flip else None,
+        "image_size": (128, 96) if mode == "reference" else (128, 128),
+        "params": DecodeParams(mode=mode),
+        "skeleton": Skeleton("four joints", ("a", "b", "c", "d")),
+        "scales": None,
+    }
+    (_, dense), (_, found) = campaign.answers(inputs, ["dense", level])
+    assert len(dense[0]) >= 14
+    assert campaign.difference(found, dense) == ""
+
+
 # ------------------------------------------------------------------------------------------------------------- layouts
 
 

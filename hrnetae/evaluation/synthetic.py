@@ -1,6 +1,6 @@
 """Drawn network outputs: people whose joints are known, as the maps that a pose network would have made of them.
 
-For the demo, the benchmarks and the tests. No picture is involved: jointed figures are placed in an empty picture,
+For the benchmarks and the tests. No picture is involved: jointed figures are placed in an empty picture,
 and each joint becomes a Gaussian blob in its heatmap and a patch of its person's tag in its tag map. The mirrored
 output is drawn on its own, so that the two disagree as a network's do. Everything follows from the random generator
 that is passed in.

@@ -66,6 +66,30 @@ class Poses:
             for row, score, box in zip(rows, self.person_scores().tolist(), self.boxes().tolist(), strict=True)
         ]
 
+    def to_records(self, image_id: int | str | None = None) -> list[dict[str, Any]]:
+        """A flat row for each person and joint, for ``pandas.DataFrame(poses.to_records())`` and the like.
+
+        Keys: person (from 0), person_score, joint (its name), x, y (image pixels), value; tag, the joint's plain tag;
+        and image_id in front where one is given. P K rows of plain Python values, person by person in the skeleton's
+        order. A joint that was not found has the value 0 and None for x and y.
+        """
+        head = {} if image_id is None else {"image_id": image_id}
+        people = zip(self.person_scores().tolist(), self.keypoints.tolist(), self.tags[:, :, 0].tolist(), strict=True)
+        return [
+            {
+                **head,
+                "person": person,
+                "person_score": score,
+                "joint": joint,
+                "x": x if value > 0 else None,
+                "y": y if value > 0 else None,
+                "value": value,
+                "tag": tag,
+            }
+            for person, (score, rows, tags) in enumerate(people)
+            for joint, (x, y, value), tag in zip(self.skeleton.joints, rows, tags, strict=True)
+        ]
+
     def to_supervision(self) -> Any:
         """These people as ``supervision.KeyPoints`` (the package supervision, 0.29 or later, must be installed).
 

@@ -20,6 +20,7 @@ VERBS = MappingProxyType(
         "runstream": ("hrnetae.tools.runstream", "a network's outputs of pictures, under the pictures' names"),
         "vamp": ("hrnetae.tools.vamp", "a network's outputs of a datalist, and its throughput"),
         "eval": ("hrnetae.tools.eval", "COCO metrics of a folder of network outputs"),
+        "predict": ("hrnetae.tools.predict", "the people in pictures, a video or what a camera sees"),
         "demo": ("hrnetae.tools.demo", "the same on bundled synthetic outputs, to try it out"),
     }
 )

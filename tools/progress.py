@@ -9,9 +9,9 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called with (done, in all)."""
+    """Called with (done, in all, or None where nobody knows)."""
 
-    def __call__(self, done: int, total: int, /) -> None: ...
+    def __call__(self, done: int, total: int | None, /) -> None: ...
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
 
     with tqdm(unit=unit, file=sys.stderr, leave=False) as bar:
 
-        def show(done: int, total: int, /) -> None:
+        def show(done: int, total: int | None, /) -> None:
             bar.total = total
             bar.update(done - bar.n)
 

@@ -63,6 +63,16 @@ def draw_person(canvas: Picture, keypoints: npt.NDArray[np.float32], skeleton: S
         _dot(canvas, keypoints[joint], _joint_color(skeleton, int(joint)), radius)
 
 
+def write_corner(canvas: Picture, text: str) -> None:
+    """A line of text in the upper left corner, into the canvas itself; as large as the picture makes it readable."""
+    cv2 = require_cv2()
+    scale = max(0.3, min(canvas.shape[:2]) / 800)
+    thickness = max(1, round(2 * scale))
+    at = (round(12 * scale), round(36 * scale))
+    for color, width in ((OUTLINE, thickness + max(2, 2 * thickness)), (MIDDLE, thickness)):
+        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width, cv2.LINE_AA)
+
+
 def limb_thickness(points: npt.NDArray[np.float32]) -> int:
     """In pixels, for a person whose joints are these points, (n, 2)."""
     extent = float((points.max(axis=0) - points.min(axis=0)).max())

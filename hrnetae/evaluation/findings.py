@@ -69,7 +69,7 @@ class Group:
 
     name: to show. low, high: the range of what is common, low included, high not (None: no bound).
     persons: annotated ones in it. paired: how many of them were found at OKS 0.1 or more; mean_oks: of those.
-    ap ... ar: as COCO's, of this group alone.
+    ap ... ar: as COCO's, of this group alone. Groups of nobody are kept.
     """
 
     name: str
@@ -86,8 +86,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Grouping:
-    """One way to sort the annotated persons. name: "coco_size", "size", "crowding" or "visible_joints"; the bins of each
-    are disjoint. title, unit: to show."""
+    """One way to sort the annotated persons. title, unit: to show.
+
+    name: "coco_size", "size" (both by area; low and high are square roots of it), "crowding" (highest IoU with another
+        person's box) or "visible_joints" (how many are labelled). The groups are disjoint.
+    """
 
     name: str
     title: str

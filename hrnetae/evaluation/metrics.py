@@ -38,11 +38,8 @@ def keypoint_metrics(
     Errors: DataError for annotations with another number of joints than the skeleton's or with something else than
     numbers, or a skeleton without sigmas.
     """
-    if not skeleton.sigmas:
-        raise DataError(f"skeleton {skeleton.name}: no sigmas, expected {len(skeleton)} (object keypoint similarity)")
     wanted = frozenset(image_ids)
-    annotations = [a for a in ground_truth.dataset["annotations"] if a["image_id"] in wanted]
-    _check_joints(ground_truth, annotations, skeleton)
+    annotations = _annotations_of(ground_truth, wanted, skeleton)
     if not results:
         return dict.fromkeys(METRICS, 0.0)
     if backend == "pycocotools":
@@ -50,6 +47,15 @@ def keypoint_metrics(
     else:
         stats = _by_oks(ground_truth, annotations, results, sorted(wanted), skeleton)
     return {name: float(value) for name, value in zip(METRICS, stats, strict=True)}
+
+
+def _annotations_of(ground_truth: GroundTruth, wanted: Collection[int], skeleton: Skeleton) -> Annotations:
+    """Those of the images wanted, checked for being of this skeleton, and the skeleton for having sigmas."""
+    if not skeleton.sigmas:
+        raise DataError(f"skeleton {skeleton.name}: no sigmas, expected {len(skeleton)} (object keypoint similarity)")
+    annotations = [a for a in ground_truth.dataset["annotations"] if a["image_id"] in wanted]
+    _check_joints(ground_truth, annotations, skeleton)
+    return annotations
 
 
 def _check_joints(ground_truth: GroundTruth, annotations: Sequence[Mapping[str, Any]], skeleton: Skeleton) -> None:
@@ -77,13 +83,31 @@ def _by_oks(
     if not isinstance(results, Results):
         results = Results.of_entries(results, len(skeleton))
     categories = {category["id"] for category in ground_truth.dataset["categories"]}
+    taken = _in_order(annotations, categories)
+    curves = oks.keypoint_curves(
+        truths_of(ground_truth, taken, skeleton), founds_of(results), image_ids, sorted(categories), skeleton.sigmas
+    )
+    return stats_of(curves)
+
+
+def counted_annotations(ground_truth: GroundTruth, image_ids: Collection[int], skeleton: Skeleton) -> Annotations:
+    """The annotations of these pictures that an evaluation looks at, in its order.
+
+    Errors: DataError as `keypoint_metrics`.
+    """
+    categories = {category["id"] for category in ground_truth.dataset["categories"]}
+    return _in_order(_annotations_of(ground_truth, frozenset(image_ids), skeleton), categories)
+
+
+def _in_order(annotations: Annotations, categories: Collection[int]) -> Annotations:
     # pycocotools takes annotations by image, and then by their id: of two with the same one, the last stands for both.
     by_id = {annotation["id"]: annotation for annotation in annotations}
     ordered = sorted(annotations, key=lambda annotation: annotation["image_id"])
-    taken = [by_id[annotation["id"]] for annotation in ordered if annotation["category_id"] in categories]
-    curves = oks.keypoint_curves(
-        _truths(ground_truth, taken, skeleton), _founds(results), image_ids, sorted(categories), skeleton.sigmas
-    )
+    return [by_id[annotation["id"]] for annotation in ordered if annotation["category_id"] in categories]
+
+
+def stats_of(curves: oks.Curves) -> list[float]:
+    """The METRICS of precision (T, R, ..., A) and recall (T, ..., A), for the areas all, medium, large."""
     every = np.full(len(oks.THRESHOLDS), True)
     half, three_quarters = oks.THRESHOLDS == 0.5, oks.THRESHOLDS == 0.75
     columns = ((every, oks.ALL), (half, oks.ALL), (three_quarters, oks.ALL), (every, oks.MEDIUM), (every, oks.LARGE))
@@ -96,7 +120,9 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(np.mean(there)) if there.size else -1.0
 
 
-def _truths(ground_truth: GroundTruth, annotations: Annotations, skeleton: Skeleton) -> oks.Truths:
+def truths_of(ground_truth: GroundTruth, annotations: Annotations, skeleton: Skeleton) -> oks.Truths:
+    """Annotations that `counted_annotations` gave, as arrays."""
+
     def numbers(name: str, *shape: int) -> NDArray[np.float64]:
         return _numbers(ground_truth, annotations, name, shape)
 
@@ -137,7 +163,8 @@ def _finite(values: list[Any], length: tuple[int, ...]) -> NDArray[np.float64] |
     return array if array.shape == (len(values), *length) and np.isfinite(array).all() else None
 
 
-def _founds(results: Results) -> oks.Founds:
+def founds_of(results: Results) -> oks.Founds:
+    """Found persons; their area is that of their box."""
     sides = results.boxes[:, 2:].astype(np.float64)
     return oks.Founds(
         results.image_ids, results.category_ids, results.keypoints, results.scores, sides[:, 0] * sides[:, 1]

@@ -26,7 +26,7 @@ AREAS = ((0.0, 1e5**2), (32.0**2, 96.0**2), (96.0**2, 1e5**2))  # all, medium, l
 ALL, MEDIUM, LARGE = range(3)
 
 _IMAGES_AT_ONCE = 128  # bounds the memory for exponents
-_MATCHED, _IGNORED = 1, 2  # bits of the kernel's flags
+MATCHED, IGNORED = 1, 2  # bits of the kernel's flags
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,24 +104,24 @@ def keypoint_curves(
     images, categories = np.unique(image_ids), np.unique(category_ids)
     precision = np.full((len(THRESHOLDS), len(RECALLS), len(categories), len(AREAS)), -1.0)
     recall = np.full((len(THRESHOLDS), len(categories), len(AREAS)), -1.0)
-    variances = (np.array(sigmas) * 2) ** 2
     for c, category in enumerate(categories):
-        there = _Rows.of(images, truths.image_ids, truths.category_ids == category)
+        there = Rows.of(images, truths.image_ids, truths.category_ids == category)
         # By falling score within an image; equal ones keep their order.
         best_first = np.argsort(-founds.scores, kind="stable")
-        here = _Rows.of(images, founds.image_ids, founds.category_ids == category, best_first, MOST_FOUND)
-        ignored = truths.ignored[there.rows] | _outside(truths.areas[there.rows])
+        here = Rows.of(images, founds.image_ids, founds.category_ids == category, best_first, MOST_FOUND)
+        ignored = truths.ignored[there.rows] | outside_areas(truths.areas[there.rows])
+        outside = outside_areas(founds.areas[here.rows])
         falling = np.argsort(-founds.scores[here.rows], kind="stable")
-        flags = _match(truths, founds, there, here, variances, ignored.view(np.uint8))[:, :, falling]
+        flags = match(truths, founds, there, here, sigmas, ignored, outside)[:, :, falling]
         for a in range(len(AREAS)):
             wanted = int(np.count_nonzero(~ignored[a]))
             if wanted:
-                precision[:, :, c, a], recall[:, c, a] = _accumulate(flags[a], wanted)
+                precision[:, :, c, a], recall[:, c, a] = accumulate(flags[a], wanted)
     return Curves(precision, recall)
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class Rows:
     """Which persons belong to which image: those of image i are rows[start[i] : start[i + 1]]."""
 
     rows: Whole
@@ -135,7 +135,7 @@ class _Rows:
         chosen: NDArray[np.bool_],
         order: Whole | None = None,
         most: int | None = None,
-    ) -> _Rows:
+    ) -> Rows:
         """The chosen persons of ``images`` (sorted), within an image in ``order``, ``most`` of them at most."""
         rows = np.arange(len(image_ids)) if order is None else order
         rows = rows[chosen[rows] & np.isin(image_ids[rows], images)]
@@ -155,47 +155,73 @@ class _Rows:
             yield self.rows[part], part, start - start[0]
 
 
-def _outside(areas: Doubles) -> NDArray[np.bool_]:
+def outside_areas(areas: Doubles) -> NDArray[np.bool_]:
     """(A, N): whose area is in none of the ranges."""
     return np.stack([(areas < low) | (areas > high) for low, high in AREAS])
 
 
-def _match(truths: Truths, founds: Founds, there: _Rows, here: _Rows, variances: Doubles, ignored: Flags) -> Flags:
-    """(A, T, rows of ``here``): the kernel's flags."""
-    flags = np.empty((len(AREAS), len(THRESHOLDS), len(here.rows)), np.uint8)
+def match(
+    truths: Truths,
+    founds: Founds,
+    there: Rows,
+    here: Rows,
+    sigmas: Sequence[float],
+    ignored: NDArray[np.bool_],
+    outside: NDArray[np.bool_],
+) -> Flags:
+    """(A, T, rows of ``here``): the kernel's flags, MATCHED and IGNORED, at THRESHOLDS, for A kinds of persons.
+
+    ignored: (A, rows of ``there``), whom neither to find nor to miss counts. outside: (A, rows of ``here``), who is not
+    counted unless matched.
+    """
+    flags = np.empty((len(ignored), len(THRESHOLDS), len(here.rows)), np.uint8)
+    variances = (np.array(sigmas) * 2) ** 2
     least = np.minimum(THRESHOLDS, 1 - 1e-10)
     chunks = zip(there.chunks(_IMAGES_AT_ONCE), here.chunks(_IMAGES_AT_ONCE), strict=True)
     for (truth, truth_part, truth_start), (found, found_part, found_start) in chunks:
-        x, y, width, height = truths.boxes[truth].T
-        persons = Persons(
-            variances=variances,
-            truth_start=truth_start,
-            truth=truths.keypoints[truth],
-            bounds=np.stack([x - width, y - height, x + width * 2, y + height * 2], axis=1),
-            truth_area=truths.areas[truth] + np.spacing(1),
-            found_start=found_start,
-            found=founds.keypoints[found].astype(np.float64, copy=False),
-        )
+        persons = persons_of(truths, founds, truth, truth_start, found, found_start, variances)
         rules = Rules(
             threshold=least,
-            truth_ignored=np.ascontiguousarray(ignored[:, truth_part]),
+            truth_ignored=np.ascontiguousarray(ignored[:, truth_part]).view(np.uint8),
             truth_crowd=truths.crowd[truth].view(np.uint8),
             truth_counts=truths.counts[truth].view(np.uint8),
-            found_outside=_outside(founds.areas[found]).view(np.uint8),
+            found_outside=np.ascontiguousarray(outside[:, found_part]).view(np.uint8),
         )
         similarities = np.exp(_kernels.oks_exponents(persons))
         flags[:, :, found_part] = _kernels.oks_match(persons, rules, similarities)
     return flags
 
 
-def _accumulate(flags: Flags, wanted: int) -> tuple[Doubles, Doubles]:
+def persons_of(
+    truths: Truths,
+    founds: Founds,
+    truth: Whole,
+    truth_start: Whole,
+    found: Whole,
+    found_start: Whole,
+    variances: Doubles,
+) -> Persons:
+    """The kernel's view of the rows ``truth`` and ``found``, which start image by image where the others say."""
+    x, y, width, height = truths.boxes[truth].T
+    return Persons(
+        variances=variances,
+        truth_start=truth_start,
+        truth=truths.keypoints[truth],
+        bounds=np.stack([x - width, y - height, x + width * 2, y + height * 2], axis=1),
+        truth_area=truths.areas[truth] + np.spacing(1),
+        found_start=found_start,
+        found=founds.keypoints[found].astype(np.float64, copy=False),
+    )
+
+
+def accumulate(flags: Flags, wanted: int) -> tuple[Doubles, Doubles]:
     """Precision (T, R) and recall (T,) of found persons by falling score, (T, D), where ``wanted`` were to be found."""
     thresholds, count = flags.shape
     precision, recall = np.zeros((thresholds, len(RECALLS))), np.zeros(thresholds)
     if not count:
         return precision, recall
     for t, flag in enumerate(flags):
-        right = np.cumsum(flag == _MATCHED)
+        right = np.cumsum(flag == MATCHED)
         wrong = np.cumsum(flag == 0)
         recalls = right / wanted
         precisions = right / (wrong + right + np.spacing(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +126,7 @@ def _truths_at(truths: Truths, rows: Whole) -> Truths:
     )
 
 
-def precision_recall(flags: Flags, scores: Doubles, wanted: Whole) -> tuple[Doubles, Doubles]:
+def precision_recall(flags: Flags, scores: NDArray[np.floating[Any]], wanted: Whole) -> tuple[Doubles, Doubles]:
     """Precision (T, R, A) and recall (T, A) of flags (A, T, D); -1 where nobody is wanted (A,)."""
     areas, thresholds, _ = flags.shape
     precision = np.full((thresholds, len(oks.RECALLS), areas), -1.0)

@@ -81,8 +81,8 @@ class Poses:
                 "person": person,
                 "person_score": score,
                 "joint": joint,
-                "x": x if value > 0 else None,
-                "y": y if value > 0 else None,
+                "x": x if value != 0 else None,
+                "y": y if value != 0 else None,
                 "value": value,
                 "tag": tag,
             }
@@ -93,7 +93,8 @@ class Poses:
     def to_supervision(self) -> Any:
         """These people as ``supervision.KeyPoints`` (the package supervision, 0.29 or later, must be installed).
 
-        xy: (P, K, 2), keypoint_confidence: (P, K), detection_confidence: (P,), class_id 0 for everyone.
+        xy: (P, K, 2), keypoint_confidence: (P, K), visible: (P, K), the joints that were found, which are those that
+        its annotators draw; detection_confidence: (P,); class_id 0 and class_name "person" for everyone.
         """
         import supervision  # an optional neighbour: only who asks for its type needs it
 
@@ -101,5 +102,7 @@ class Poses:
             xy=self.keypoints[:, :, :2],
             class_id=np.zeros(len(self), int),
             keypoint_confidence=self.keypoints[:, :, 2],
+            visible=self.keypoints[:, :, 2] != 0,
             detection_confidence=self.person_scores(),
+            data={"class_name": np.full(len(self), "person")},
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,10 @@ OUTLINE: Color = (16, 16, 16)
 _SHIFT = 4  # cv2 draws with 1/16 of a pixel
 _LIMB_SHARE = 0.018  # a limb's thickness, in the larger side of a person's box
 _JOINT_SHARE = 1.3  # a joint's radius, in half thicknesses of a limb
+_THINNEST = 0.8  # pixels; thinner limbs lose their colour
+_FINE = 4.0  # thickness in pixels from which on whole pixels are fine enough
+_MOST_ENLARGED = 5
+_MARGIN = 2.0  # around a person's joints, in thicknesses: half a limb with its outline, and a joint's dot
 
 
 def draw(image: Picture, poses: Poses, *, min_score: float = 0.0, min_value: float = 0.0) -> Picture:
@@ -46,21 +49,60 @@ def draw(image: Picture, poses: Poses, *, min_score: float = 0.0, min_value: flo
 
 
 def draw_person(canvas: Picture, keypoints: npt.NDArray[np.float32], skeleton: Skeleton, min_value: float) -> None:
-    """One person, into the canvas itself. keypoints: (K, 3) x, y, value."""
+    """One person, into the canvas itself. keypoints: (K, 3) x, y, value.
+
+    A small person is drawn enlarged and then shrunk with the part of the picture behind it, so that its limbs are
+    finer than whole pixels; enlarging to blocks and taking their means leaves all other pixels as they were.
+    """
     seen = (keypoints[:, 2] > min_value) & np.isfinite(keypoints).all(axis=1)
     if not seen.any():
         return
     thickness = limb_thickness(keypoints[seen, :2])
+    left, top, right, bottom = _part_around(keypoints[seen, :2], _MARGIN * thickness + 2, canvas)
+    if left >= right or top >= bottom:
+        return
+    part = canvas[top:bottom, left:right]
+    enlarged = min(_MOST_ENLARGED, math.ceil(_FINE / thickness))
+    points = np.where(seen[:, None], (keypoints[:, :2].astype(np.float64) - (left, top)) * enlarged, 0)
+    if enlarged == 1:
+        _paint(part, points, seen, skeleton, thickness)
+        return
+    cv2 = require_cv2()
+    blocks = np.repeat(np.repeat(part, enlarged, axis=0), enlarged, axis=1)
+    _paint(blocks, points, seen, skeleton, thickness * enlarged)
+    part[:] = cv2.resize(blocks, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+
+
+def _part_around(points: npt.NDArray[np.float32], margin: float, canvas: Picture) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the canvas' part with all points and a margin, in whole pixels."""
+    height, width = canvas.shape[:2]
+    low = np.clip(np.floor(points.min(axis=0) - margin), 0, (width, height))
+    high = np.clip(np.ceil(points.max(axis=0) + margin), 0, (width, height))
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _paint(
+    canvas: Picture, points: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], skeleton: Skeleton, thickness: float
+) -> None:
+    """The outlines of all limbs, then the limbs, side by side, then the joints. points: (K, 2)."""
+    cv2 = require_cv2()
+    fixed = _fixed(points)
     limbs = [limb for limb in skeleton.limbs if seen[limb[0]] and seen[limb[1]]]
-    outline = thickness + max(2, round(0.7 * thickness))
-    for a, b in limbs:
-        _line(canvas, keypoints[a], keypoints[b], OUTLINE, outline)
-    for a, b in limbs:
-        _line(canvas, keypoints[a], keypoints[b], _limb_color(skeleton, a, b), thickness)
-    for joint in np.flatnonzero(seen):
-        radius = max(1.5, _JOINT_SHARE * thickness / 2)
-        _dot(canvas, keypoints[joint], OUTLINE, radius + max(1.0, 0.2 * thickness))
-        _dot(canvas, keypoints[joint], _joint_color(skeleton, int(joint)), radius)
+    inside = max(1, round(thickness))
+    outline = inside + max(2, round(0.7 * thickness))
+    colored = {OUTLINE: limbs, MIDDLE: [], RIGHT: [], LEFT: []}
+    for limb in limbs:
+        colored[_limb_color(skeleton, *limb)].append(limb)
+    for color, lines in colored.items():
+        if lines:
+            width = outline if color == OUTLINE else inside
+            cv2.polylines(canvas, fixed[np.array(lines)], False, color, width, cv2.LINE_AA, _SHIFT)
+    radius = max(1.5, _JOINT_SHARE * thickness / 2)
+    rim, dot = (round(size * 2**_SHIFT) for size in (radius + max(1.0, 0.2 * thickness), radius))
+    for joint in np.flatnonzero(seen).tolist():
+        at = fixed[joint].tolist()
+        cv2.circle(canvas, at, rim, OUTLINE, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, at, dot, _joint_color(skeleton, joint), cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 
 def write_corner(canvas: Picture, text: str) -> None:
@@ -73,10 +115,10 @@ def write_corner(canvas: Picture, text: str) -> None:
         cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width, cv2.LINE_AA)
 
 
-def limb_thickness(points: npt.NDArray[np.float32]) -> int:
+def limb_thickness(points: npt.NDArray[np.float32]) -> float:
     """In pixels, for a person whose joints are these points, (n, 2)."""
     extent = float((points.max(axis=0) - points.min(axis=0)).max())
-    return max(1, round(_LIMB_SHARE * extent))
+    return max(_THINNEST, _LIMB_SHARE * extent)
 
 
 def _side(skeleton: Skeleton, joint: int) -> str:
@@ -94,18 +136,7 @@ def _limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
     return {"left": LEFT, "right": RIGHT}[sides.pop()] if len(sides) == 1 else MIDDLE
 
 
-def _fixed(point: Any) -> tuple[int, int]:
-    """A point in cv2's fixed-point pixels. Pixel centres are at whole numbers there, at halves in ours."""
+def _fixed(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    """(K, 2) in cv2's fixed-point pixels. Pixel centres are at whole numbers there, at halves in ours."""
     limit = 2.0**20
-    x, y = (min(max(float(value) - 0.5, -limit), limit) for value in point[:2])
-    return math.floor(x * 2**_SHIFT + 0.5), math.floor(y * 2**_SHIFT + 0.5)
-
-
-def _line(canvas: Picture, a: Any, b: Any, color: Color, thickness: int) -> None:
-    cv2 = require_cv2()
-    cv2.line(canvas, _fixed(a), _fixed(b), color, thickness, cv2.LINE_AA, _SHIFT)
-
-
-def _dot(canvas: Picture, at: Any, color: Color, radius: float) -> None:
-    cv2 = require_cv2()
-    cv2.circle(canvas, _fixed(at), round(radius * 2**_SHIFT), color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+    return np.floor(np.clip(points - 0.5, -limit, limit) * 2**_SHIFT + 0.5).astype(np.int32)

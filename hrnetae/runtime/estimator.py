@@ -152,9 +152,7 @@ def _skeleton_of(session: Session, params: DecodeParams) -> Skeleton:
             return skeleton
         expected[count] = skeleton.name
     words = " or ".join(f"{count} ({name})" for count, name in expected.items())
-    raise DataError(
-        f"{session.onnx}: output {first.name} has {channels} maps, expected {words}, or a skeleton of yours"
-    )
+    raise DataError(f"{session.onnx}: {channels} maps in {first.name}, expected {words}, or a skeleton of yours")
 
 
 def _check_image(image: Any) -> None:

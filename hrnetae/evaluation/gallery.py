@@ -63,9 +63,8 @@ def gallery_of(
 
 def _account(sides: Sides, matching: Matching, joints: JointFindings) -> _Account:
     images = len(sides.image_ids)
-    truth_loss = np.where(matching.found >= 0, 1 - matching.oks[matching.found], 1.0)
-    if not len(matching.oks):
-        truth_loss = np.ones(len(matching.found))
+    truth_loss = np.ones(len(matching.found))
+    truth_loss[joints.truth] = 1 - matching.oks[joints.found]
     truth_loss = np.where(sides.truths.ignored, 0.0, truth_loss)
     scores = sides.founds.scores
     share = np.searchsorted(np.sort(scores), scores, side="right") / max(1, len(scores))
@@ -81,7 +80,9 @@ def _account(sides: Sides, matching: Matching, joints: JointFindings) -> _Accoun
     for number, kind in enumerate(JOINT_KINDS):
         many = np.count_nonzero(joints.kind == number, axis=1)
         per_kind[kind] = np.bincount(found_images[joints.found], many, images).astype(np.int64)
-    loss: Doubles = np.bincount(truth_images, truth_loss, images) + np.bincount(found_images, found_loss, images)
+    loss = np.zeros(images)
+    np.add.at(loss, truth_images, truth_loss)
+    np.add.at(loss, found_images, found_loss)
     counts = np.stack([per_kind[kind] for kind in ERROR_KINDS], axis=1)
     return _Account(sides, matching, joints, truth_loss, found_loss, loss, counts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ from typing import Protocol
 from hrnetae.decoder import available_processors
 from hrnetae.evaluation.evaluate import EvalJob, EvalReport, evaluate
 from hrnetae.evaluation.metrics import BACKENDS
+from hrnetae.evaluation.report.html import INDEX, check_report_folder
 from hrnetae.files.errors import DataError
+from hrnetae.tools.eval_report import write_eval_report
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
 
 PROG = "hrnetae eval"
@@ -69,6 +72,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         ("ann_file", "FILE", "ground truth, in place of the one in --data_root"),
         ("output_flip", "DIR", "outputs of the mirrored pictures under the same names (runstream)"),
         ("out", "FILE", "write the persons there as COCO results (JSON); else nothing is written"),
+        ("report", "DIR", "write a report there: index.html, which needs no other file, and its numbers as JSON"),
     )
     for name, metavar, text in options:
         add(f"--{name}", type=Path, metavar=metavar, required=name == "output_data", help=text)
@@ -93,15 +97,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     job = _job(parser, args)
+    command = shlex.join([*PROG.split(), *(sys.argv[1:] if argv is None else argv)])
     try:
+        if args.report is not None:
+            check_report_folder(args.report)
         with _progress_bar() as progress:
             report = evaluate(job, progress)
+        if args.report is not None:
+            write_eval_report(job, report, args.report, command)
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
     for warning in report.warnings:
         complain(PROG, f"warning: {warning}")
-    print(json.dumps(report.to_dict()) if args.json else _as_text(report, job.workers))
+    if args.json:
+        print(json.dumps(report.to_dict() | {"report": None if args.report is None else str(args.report / INDEX)}))
+    else:
+        print(_as_text(report, job.workers))
+        if args.report is not None:
+            print(f"report: {args.report / INDEX}")
     return 0
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hrnetae.decoder import Decoder
-from hrnetae.evaluation.ground_truth import Picture, find_ann_file, load_ground_truth
+from hrnetae.evaluation.ground_truth import GroundTruth, Picture, find_ann_file, load_ground_truth
 from hrnetae.evaluation.metrics import keypoint_metrics
 from hrnetae.evaluation.results import Results, write_results
 from hrnetae.files.atomic import check_writable
@@ -69,7 +69,7 @@ class EvalJob:
 class EvalReport:
     """What came out.
 
-    metrics: the ten of COCO, in its order.
+    metrics: the ten of COCO, in its order. ground_truth, image_ids: what and which pictures they are of.
     seconds: "reading" and "decoding" summed over the threads; "wall", what the two took on the clock; "metrics";
         "total", the whole job on the clock. images_per_s: images / wall.
     """
@@ -83,6 +83,8 @@ class EvalReport:
     params: DecodeParams
     out: Path | None
     warnings: tuple[str, ...]
+    ground_truth: GroundTruth
+    image_ids: tuple[int, ...]
 
     @property
     def persons(self) -> int:
@@ -144,6 +146,8 @@ def evaluate(job: EvalJob, progress: Callable[[int, int], None] | None = None) -
         params=job.params,
         out=job.out,
         warnings=folder.warnings,
+        ground_truth=ground_truth,
+        image_ids=tuple(picture.id for picture in pictures),
     )
 
 

@@ -30,12 +30,13 @@ def plain(value: float) -> str:
 
 @dataclass(frozen=True)
 class Axis:
-    """low, high: its ends; where not given, chosen for the data. form: how its numbers are written."""
+    """low, high: its ends; where not given, chosen for the data. form: how values are written; tick: the axis' own."""
 
     title: str = ""
     low: float | None = None
     high: float | None = None
     form: Form = plain
+    tick: Form = plain
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def line_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis, *, note: Chi
     across, up = _scale(x, xs), _scale(y, ys)
     tones = [line.tone or TONES[i % len(TONES)] for i, line in enumerate(lines)]
     drawn = [
-        _rows_grid(up, y.form),
-        _columns_grid(across, x.form),
+        _rows_grid(up, y.tick),
+        _columns_grid(across, x.tick),
         _axis_titles(x.title, y.title),
         element(
             "svg",
@@ -90,7 +91,7 @@ def line_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis, *, note: Chi
         [_dots(line, tone, across, up) for line, tone in zip(lines, tones, strict=True) if line.dots],
         _strips(lines, across, x, y),
     ]
-    left = max([len(y.form(tick)) for tick in up.ticks], default=1) * _LETTER + 12
+    left = max([len(y.tick(tick)) for tick in up.ticks], default=1) * _LETTER + 12
     head = [x.title or "x", *(line.label for line in lines)]
     numbers = table(head, _numbers(lines, x, y), caption=title)
     keys = [(line.label, f"{tone} dashed" if line.dashed else tone) for line, tone in zip(lines, tones, strict=True)]
@@ -126,7 +127,7 @@ def bar_chart(
         else:
             for i, (one, tone) in enumerate(zip(bars, tones, strict=True)):
                 rows.append(_bar(name, row, one, tone, scale, axis, top + i * (thick + 2), thick))
-    drawn = [_columns_grid(scale, axis.form), _axis_titles(axis.title, ""), _zero(scale), rows]
+    drawn = [_columns_grid(scale, axis.tick), _axis_titles(axis.title, ""), _zero(scale), rows]
     left = min(_MOST_LABEL, max([len(name) for name in names], default=1) * _LETTER) + aside + 4
     cells = [[name, *(_cell(one, row, axis) for one in bars)] for row, name in enumerate(names)]
     numbers = table(["", *(one.label for one in bars)], cells, caption=title)

@@ -38,33 +38,54 @@
 
   function setUpGallery(gallery) {
     const cards = [...gallery.querySelectorAll(".card")];
+    const PAGE = 12;
+    const more = gallery.querySelector(".more");
+    let matching = cards;
+    let most = PAGE;
     const shown = gallery.querySelector(".shown");
     const choices = [...gallery.querySelectorAll("fieldset[data-filter]")];
     gallery.querySelectorAll("fieldset").forEach((set) => { set.hidden = false; });
 
     const apply = () => {
       const wanted = choices.map((set) => [set.dataset.filter, set.querySelector("input:checked").value]);
-      let count = 0;
-      for (const card of cards) {
-        const fits = wanted.every(([name, value]) => !value || card.dataset[name].split(" ").includes(value));
-        card.hidden = !fits;
-        count += fits ? 1 : 0;
-      }
-      shown.textContent = `${count} of ${cards.length} pictures`;
+      // The cards with the most of what was chosen come first.
+      const ranks = (card) => (card.dataset.ranks ? JSON.parse(card.dataset.ranks) : {});
+      const rank = new Map(cards.map((card, place) => {
+        const chosen = wanted.map(([, value]) => ranks(card)[value]).find((number) => number !== undefined);
+        return [card, [chosen || 0, place]];
+      }));
+      const sorted = [...cards].sort((a, b) => rank.get(b)[0] - rank.get(a)[0] || rank.get(a)[1] - rank.get(b)[1]);
+      gallery.querySelector(".cards").append(...sorted);
+      matching = sorted.filter((card) =>
+        wanted.every(([name, value]) => !value || (card.dataset[name] || "").split(" ").includes(value)));
+      const visible = new Set(matching.slice(0, most));
+      cards.forEach((card) => { card.hidden = !visible.has(card); });
+      more.hidden = visible.size === matching.length;
+      const fitting = matching.length === cards.length ? "" : ` that fit, of ${cards.length}`;
+      shown.textContent = `${visible.size} of ${matching.length} pictures shown${fitting}`;
     };
-    choices.forEach((set) => set.addEventListener("change", apply));
+    choices.forEach((set) => set.addEventListener("change", () => {
+      most = PAGE;
+      apply();
+    }));
+    more.addEventListener("click", () => {
+      const next = matching[most];
+      most += PAGE;
+      apply();
+      next.querySelector(".picture").focus();
+    });
     gallery.querySelectorAll("input[data-layer]").forEach((box) => {
       box.addEventListener("change", () => gallery.classList.toggle(`hide-${box.dataset.layer}`, !box.checked));
     });
     gallery.addEventListener("click", (event) => {
       const picture = event.target.closest("button.picture");
-      if (picture && !picture.closest("dialog")) enlarge(gallery, picture.closest(".card"));
+      if (picture && !picture.closest("dialog")) enlarge(gallery, picture.closest(".card"), matching);
     });
     apply();
   }
 
   // One card large, by itself; the arrow keys go on to the next one that is shown.
-  function enlarge(gallery, first) {
+  function enlarge(gallery, first, there) {
     const dialog = document.createElement("dialog");
     const close = document.createElement("button");
     const holder = document.createElement("div");
@@ -88,20 +109,20 @@
         box.append(...button.childNodes);
         button.replaceWith(box);
       });
+      copy.querySelectorAll("details").forEach((part) => { part.open = true; });
       holder.replaceChildren(...copy.childNodes);
       dialog.setAttribute("aria-label", card.querySelector("h3").textContent);
     };
     dialog.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!step) return;
-      const there = [...gallery.querySelectorAll(".card:not([hidden])")];
       card = there[(there.indexOf(card) + step + there.length) % there.length];
       show();
     });
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
     dialog.addEventListener("close", () => {
       dialog.remove();
-      card.querySelector(".picture").focus();
+      (card.hidden ? first : card).querySelector(".picture").focus();
     });
     dialog.append(close, holder);
     gallery.append(dialog);

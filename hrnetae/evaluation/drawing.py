@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ _SHIFT = 4  # cv2 draws with 1/16 of a pixel
 _LIMB_SHARE = 0.018  # a limb's thickness, in the larger side of a person's box
 _JOINT_SHARE = 1.3  # a joint's radius, in half thicknesses of a limb
 _THINNEST = 0.8  # pixels; thinner limbs lose their colour
+_SHARES_OF_PICTURE = 0.0012, 0.03  # the least and the largest thickness, in the picture's larger side
 _FINE = 4.0  # thickness in pixels from which on whole pixels are fine enough
 _MOST_ENLARGED = 5
 _MARGIN = 2.0  # around a person's joints, in thicknesses: half a limb with its outline, and a joint's dot
@@ -57,7 +59,9 @@ def draw_person(canvas: Picture, keypoints: npt.NDArray[np.float32], skeleton: S
     seen = (keypoints[:, 2] > min_value) & np.isfinite(keypoints).all(axis=1)
     if not seen.any():
         return
-    thickness = limb_thickness(keypoints[seen, :2])
+    # Who is tiny in a large picture must be seen where that is shown as a whole; a giant must not fill it.
+    least, most = (max(_THINNEST, share * max(canvas.shape[:2])) for share in _SHARES_OF_PICTURE)
+    thickness = min(max(limb_thickness(keypoints[seen, :2]), least), most)
     left, top, right, bottom = _part_around(keypoints[seen, :2], _MARGIN * thickness + 2, canvas)
     if left >= right or top >= bottom:
         return
@@ -115,8 +119,9 @@ def write_corner(canvas: Picture, text: str) -> None:
         cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, color, width, cv2.LINE_AA)
 
 
-def limb_thickness(points: npt.NDArray[np.float32]) -> float:
-    """In pixels, for a person whose joints are these points, (n, 2)."""
+def limb_thickness(points: npt.NDArray[np.floating[Any]]) -> float:
+    """In pixels, for a person whose joints are these points, (n, 2), before the picture's bounds for it."""
+    points = points.astype(np.float64)
     extent = float((points.max(axis=0) - points.min(axis=0)).max())
     return max(_THINNEST, _LIMB_SHARE * extent)
 
@@ -139,4 +144,5 @@ def _limb_color(skeleton: Skeleton, a: int, b: int) -> Color:
 def _fixed(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
     """(K, 2) in cv2's fixed-point pixels. Pixel centres are at whole numbers there, at halves in ours."""
     limit = 2.0**20
-    return np.floor(np.clip(points - 0.5, -limit, limit) * 2**_SHIFT + 0.5).astype(np.int32)
+    fixed: npt.NDArray[np.int32] = np.floor(np.clip(points - 0.5, -limit, limit) * 2**_SHIFT + 0.5).astype(np.int32)
+    return fixed

@@ -70,7 +70,7 @@ def _curves_without(sides: Sides, matching: Matching, joints: JointFindings, kin
     keypoints = corrected(sides, joints, [kind for kind in kinds if kind in JOINT_KINDS])
     founds = replace(sides.founds, keypoints=keypoints)
     if SCORE in kinds:
-        founds = replace(founds, scores=_best_oks(replace(sides, founds=founds)))
+        founds = replace(founds, scores=_best_scores(replace(sides, founds=founds), matching))
     if FALSE_POSITIVE in kinds:
         founds = founds_at(founds, ~matching.false_positives)
     ignored = sides.coco_ignored[oks.ALL]
@@ -85,12 +85,13 @@ def _curves_without(sides: Sides, matching: Matching, joints: JointFindings, kin
     return curves_of(*precision_recall(flags, changed.founds.scores, wanted))
 
 
-def _best_oks(sides: Sides) -> Doubles:
-    """(D,) the best score there is: of each found person the highest OKS with anybody who counts."""
+def _best_scores(sides: Sides, matching: Matching) -> Doubles:
+    """(D,) scores that could not be better: each one's OKS with the partner, 0 without one, which is behind all."""
     near = candidates_of(sides)
-    best = np.zeros(len(sides.rows))
-    np.maximum.at(best, near.found, np.where(sides.truths.ignored[near.truth], 0.0, near.oks))
-    return best
+    partners = matching.truth[near.found] == near.truth
+    scores = np.zeros(len(sides.rows))
+    scores[near.found[partners]] = near.oks[partners]
+    return scores
 
 
 def _perfect() -> Curves:

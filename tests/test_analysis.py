@@ -15,6 +15,7 @@ from planted import AREA, JOINTS, Planted, reach
 from test_oks import random_case, truth_of
 
 from hrnetae.evaluation.analysis import analyse
+from hrnetae.evaluation.curves import rank_correlation
 from hrnetae.evaluation.findings import ERROR_KINDS, JOINT_KINDS, Analysis, Fix
 from hrnetae.evaluation.ground_truth import GroundTruth, load_ground_truth
 from hrnetae.evaluation.groups import crowding
@@ -389,6 +390,23 @@ def test_scores_that_are_the_similarity_are_in_order() -> None:
         assert one.precision75 == pytest.approx(sum(0.55 + 0.004 * (10 * number + n) >= 0.75 for n in range(10)) / 10)
 
 
+def test_precision_is_at_half_and_at_three_quarters() -> None:
+    planted = Planted((1,) * 4)
+    for key, similarity in zip(planted.truths, (0.49, 0.52, 0.74, 0.77), strict=True):
+        for joint in range(JOINTS):
+            planted.jitter(key, joint, similarity)
+    (one,) = analysed(planted).calibration.bins
+    assert (one.persons, one.precision50, one.precision75) == (4, 0.75, 0.25)
+
+
+def test_rank_correlation_shares_ranks_among_equals() -> None:
+    a, b = np.array([1.0, 1, 1, 2, 5, 5]), np.array([3.0, 1, 2, 2, 2, 9])
+    ranks = [[np.sum(one < x) + (np.sum(one == x) + 1) / 2 for x in one] for one in (a, b)]
+    assert rank_correlation(a, b) == pytest.approx(np.corrcoef(ranks)[0, 1])
+    assert rank_correlation(a, -a) == pytest.approx(-1)
+    assert rank_correlation(a, np.ones(6)) is None and rank_correlation(a[:1], a[:1]) is None
+
+
 def test_distances_are_in_pixels_and_in_sizes() -> None:
     planted = Planted((1,) * 10)
     for number, key in enumerate(planted.truths):
@@ -426,6 +444,20 @@ def test_the_gallery_shows_every_kind_and_typical_pictures() -> None:
     assert len(typical) == 15 and all(picture.loss == 0 for picture in typical)
     assert len({picture.image_id for picture in analysis.gallery}) == len(analysis.gallery) <= 45
     assert analysed(planted, gallery=0).gallery == ()
+
+
+def test_the_worst_pictures_come_first() -> None:
+    planted = Planted((1,) * 30)
+    order = np.random.default_rng(1).permutation(30).tolist()
+    for rank, picture in enumerate(order):  # better from rank to rank
+        for joint in range(JOINTS):
+            planted.jitter((picture, 0), joint, 0.51 + 0.01 * rank)
+    analysis = analysed(planted, gallery=12)
+    worst = [picture for picture in analysis.gallery if "worst" in picture.reasons]
+    typical = [picture for picture in analysis.gallery if picture.reasons == ("typical",)]
+    assert [picture.image_id - 1 for picture in worst] == order[:4]
+    assert [picture.loss for picture in worst] == pytest.approx([0.49, 0.48, 0.47, 0.46])
+    assert {picture.image_id - 1 for picture in typical} == set(order[13:17])  # about the median, between 14 and 15
 
 
 def test_numbers_only() -> None:

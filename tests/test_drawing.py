@@ -90,6 +90,10 @@ def test_sides_show_in_the_colours(height: int) -> None:
             assert near == 0
 
 
+def test_left_is_orange_and_right_is_blue() -> None:
+    assert LEFT[0] > LEFT[1] > LEFT[2] and RIGHT[2] > RIGHT[1] > RIGHT[0]
+
+
 def test_thickness_goes_by_the_person() -> None:
     widths = []
     for height in (150, 300, 600, 1200):

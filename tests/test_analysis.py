@@ -23,7 +23,7 @@ from hrnetae.evaluation.metrics import keypoint_metrics
 from hrnetae.evaluation.results import Results
 from hrnetae.evaluation.sides import sides_of
 from hrnetae.files import DataError
-from hrnetae.skeleton import COCO17
+from hrnetae.skeleton import COCO17, CROWDPOSE14
 
 HUNDRED = (4,) * 25
 THRESHOLDS = [0.5 + 0.05 * t for t in range(10)]
@@ -458,6 +458,25 @@ def test_the_worst_pictures_come_first() -> None:
     assert [picture.image_id - 1 for picture in worst] == order[:4]
     assert [picture.loss for picture in worst] == pytest.approx([0.49, 0.48, 0.47, 0.46])
     assert {picture.image_id - 1 for picture in typical} == set(order[13:17])  # about the median, between 14 and 15
+
+
+def test_other_skeletons_and_single_precision() -> None:
+    rng = np.random.default_rng(4)
+    images, annotations, found = random_case(rng, len(CROWDPOSE14), (1,))
+    truth, results = truth_of(images, annotations), Results.of_entries(found, len(CROWDPOSE14))
+    single = Results(
+        results.image_ids,
+        results.category_ids,
+        results.keypoints.astype(np.float32),
+        results.scores.astype(np.float32),
+        results.boxes.astype(np.float32),
+    )
+    single.keypoints.flags.writeable = False
+    analysis = analyse(truth, single, images, CROWDPOSE14)
+    assert analysis.metrics == keypoint_metrics(truth, single, images, CROWDPOSE14)
+    assert [errors.joint for errors in analysis.joints] == list(CROWDPOSE14.joints)
+    assert list(groups_of(analysis, "visible_joints")) == ["1 to 5", "6 to 10", "11 to 14"]
+    check_sum(analysis)
 
 
 def test_numbers_only() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -12,18 +13,17 @@ from pathlib import Path
 
 from hrnetae.decoder import available_processors
 from hrnetae.evaluation.bootstrap import Difference
-from hrnetae.evaluation.columns import Columns, ReadingJob, named_sources, read_columns
+from hrnetae.evaluation.columns import ReadingJob, named_sources, read_columns
 from hrnetae.evaluation.comparison import FALSE_POSITIVES, PICTURES, ROUNDS, Draws, compare
 from hrnetae.evaluation.comparison_findings import LOST, WON, Comparison, Row
-from hrnetae.evaluation.ground_truth import GroundTruth, find_ann_file, load_ground_truth
-from hrnetae.files.atomic import check_writable
+from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth
+from hrnetae.evaluation.report.comparison import INDEX, NUMBERS, check_comparison_folder
 from hrnetae.files.errors import DataError
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
 from hrnetae.tools.progress import progress_bar
 
 PROG = "hrnetae compare"
 _EXAMPLE = f"{PROG} results_fp32.json results_int8.json --ann_file person_keypoints_val2017.json --report compared"
-REPORT = "index.html"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -86,7 +86,12 @@ def _add_judgement(parser: argparse.ArgumentParser) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("output").add_argument
-    add("--report", type=Path, metavar="DIR", help=f"write DIR/{REPORT}, one file with everything in it")
+    add(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help=f"write DIR/{INDEX}, one page with everything in it, and DIR/{NUMBERS}",
+    )
     add(
         "--pictures",
         type=positive,
@@ -101,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Compare. Returns 0, or 1 for bad data or a column that is worse than allowed (one line on stderr each)."""
     start = time.perf_counter()
     parser = build_parser()
-    args = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    args = parser.parse_args(words)
     if len(args.columns) < 2:
         parser.error(f"argument [NAME=]PATH: {len(args.columns)}, expected two or more to compare")
     if args.data_root is None and args.ann_file is None:
@@ -115,60 +121,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         workers=args.num_process,
     )
     try:
-        _check_report(args.report)
-        truth = load_ground_truth(find_ann_file(args.data_root, args.ann_file), args.data_root)
-        columns, comparison = _compare(args, job, truth)
-        if args.report is not None:
-            _write_report(args, argv, job, truth, columns, comparison, start)
+        comparison, warnings = _run(args, job, shlex.join((*PROG.split(), *words)))
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
-    for remark in (*columns.warnings, *comparison.remarks):
+    for remark in (*warnings, *comparison.remarks):
         complain(PROG, f"warning: {remark}")
     print(json.dumps(_as_dict(comparison, start)) if args.json else as_text(comparison, args.report, start))
     return _judge(comparison, args.fail_if_worse)
 
 
-def _compare(args: argparse.Namespace, job: ReadingJob, truth: GroundTruth) -> tuple[Columns, Comparison]:
+def _run(args: argparse.Namespace, job: ReadingJob, command: str) -> tuple[Comparison, tuple[str, ...]]:
+    """Read, compare, and write the report where one is asked for. Returns the warnings of reading, too."""
+    start = time.perf_counter()
+    if args.report is not None:
+        check_comparison_folder(args.report)
+    truth = load_ground_truth(find_ann_file(args.data_root, args.ann_file), args.data_root)
     with progress_bar("image") as progress:
         columns = read_columns(job, truth, lambda _: progress)
+    read = time.perf_counter()
     draws = Draws(args.rounds, args.seed, args.num_process)
     with progress_bar("round") as progress:
         found = compare(
             truth, columns.entries, columns.image_ids, draws, job.skeleton, args.pictures, progress=progress
         )
-    return columns, found
+    if args.report is not None:
+        from hrnetae.tools.compare_report import write_compare_report  # only who wants a report needs what makes it
 
-
-def _check_report(report: Path | None) -> None:
-    """Said before the work, not after it."""
-    if report is None:
-        return
-    if report.exists() and not report.is_dir():
-        raise DataError(f"{report}: a file, expected a folder for the report")
-    check_writable(report / REPORT)
-
-
-def _write_report(
-    args: argparse.Namespace,
-    argv: Sequence[str] | None,
-    job: ReadingJob,
-    truth: GroundTruth,
-    columns: Columns,
-    comparison: Comparison,
-    start: float,
-) -> None:
-    # Only who wants a report needs what draws it.
-    from hrnetae.evaluation.comparison_report import Making, write_report
-
-    making = Making(
-        command=(*PROG.split(), *(sys.argv[2:] if argv is None else argv)),
-        ground_truth=truth.path,
-        params=job.params,
-        use_flip=job.use_flip,
-        seconds=time.perf_counter() - start,
-    )
-    write_report(args.report / REPORT, comparison, columns, truth, making, job.skeleton)
+        seconds = {"Reading": read - start, "Comparing": time.perf_counter() - read}
+        write_compare_report(job, truth, columns, found, args.report, command, seconds)
+    return found, columns.warnings
 
 
 def _judge(comparison: Comparison, allowed: float | None) -> int:
@@ -227,7 +209,7 @@ def as_text(comparison: Comparison, report: Path | None, start: float) -> str:
     )
     lines.append(f"{time.perf_counter() - start:.1f} s")
     if report is not None:
-        lines.append(f"report: {report / REPORT}")
+        lines.append(f"report: {report / INDEX}")
     return "\n".join(lines)
 
 

@@ -161,8 +161,8 @@ def _labelled(truth: GroundTruth, skeleton: Skeleton) -> Mapping[int, list[Doubl
 def _measure(work: _Work, people: list[Doubles], skeleton: Skeleton) -> list[_Sums]:
     """The picture's sums, one for each column."""
     columns = [_read(sample, len(skeleton)) for sample in work.samples]
-    place = _places(people, work.picture.size, columns[0].tags.shape)
-    sums = [_of_column(maps, place) for maps in columns]
+    places = [_places(people, work.picture.size, maps.heat.shape) for maps in columns]
+    sums = [_of_column(maps, place) for maps, place in zip(columns, places, strict=True)]
     if work.with_baseline:
         for number, maps in enumerate(columns[1:], 1):
             if maps.heat.shape != columns[0].heat.shape:
@@ -170,7 +170,7 @@ def _measure(work: _Work, people: list[Doubles], skeleton: Skeleton) -> list[_Su
                 raise DataError(
                     f"{other}: heatmaps of shape {maps.heat.shape}, expected {columns[0].heat.shape} as in {first}"
                 )
-            sums[number].add(_of_change(columns[0], maps, place))
+            sums[number].add(_of_change(columns[0], maps, places[0]))
     return sums
 
 

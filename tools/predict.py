@@ -85,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     job = _job(parser, args)
     try:
+        silence_opencv()  # what it cannot open or decode is named in one line of ours
         prediction = Prediction(job)
-        silence_opencv()  # every picture that it cannot decode is named at the end, in one line
         for warning in prediction.estimator.warnings:
             complain(PROG, f"warning: {warning}")
         with progress_bar("image") as bar:
@@ -123,6 +123,7 @@ def _job(parser: argparse.ArgumentParser, args: argparse.Namespace) -> PredictJo
         show_fps=args.show_fps,
         most=args.max_images,
         codec=args.codec,
+        kept=args.json,
     )
 
 
@@ -133,15 +134,15 @@ def _code(prediction: Prediction, report: PredictReport) -> int:
     if report.missing > 0:
         complain(PROG, f"warning: {prediction.job.source}: {report.missing} frames fewer than it announces")
     if report.interrupted:
-        done = _count(len(report.images), "image", "images")
+        done = _count(report.pictures, "image", "images")
         whole = "" if prediction.total is None else f" of {prediction.total}"
         kept = f", kept in {prediction.job.out}" if prediction.job.out else ""
         complain(PROG, f"interrupted: {done}{whole} done{kept}")
         return _INTERRUPTED
     if report.failed:
-        complain(PROG, f"{_count(len(report.failed), 'picture', 'pictures')} failed, {len(report.images)} done")
+        complain(PROG, f"{_count(len(report.failed), 'picture', 'pictures')} failed, {report.pictures} done")
         return 1
-    if not report.images:
+    if not report.pictures:
         complain(PROG, f"{prediction.job.source}: no frame could be read, expected a video or a camera")
         return 1
     return 0
@@ -149,13 +150,13 @@ def _code(prediction: Prediction, report: PredictReport) -> int:
 
 def _as_text(prediction: Prediction, report: PredictReport) -> str:
     seconds = report.seconds
-    people = _count(len(report.results), "person", "people")
-    images = _count(len(report.images), "image", "images")
+    people = _count(report.persons, "person", "people")
+    images = _count(report.pictures, "image", "images")
     where = f": {prediction.files.folder}" if prediction.files else ""
     lines = [f"{people} in {images}, {_rate(report):.2f} images/s{where}"]
     if prediction.job.show_fps:
         steps = {name: value for name, value in asdict(seconds).items() if name != "total"}
-        count = max(1, len(report.images))
+        count = max(1, report.pictures)
         lines.append(", ".join(f"{name} {1000 * value / count:.1f} ms" for name, value in steps.items()) + " an image")
     return "\n".join(lines)
 
@@ -174,8 +175,8 @@ def _as_data(prediction: Prediction, report: PredictReport) -> dict[str, Any]:
         "model": str(prediction.estimator.session.onnx),
         "backend": prediction.estimator.backend,
         "flip": prediction.job.flip,
-        "images": len(report.images),
-        "persons": len(report.results),
+        "images": report.pictures,
+        "persons": report.persons,
         "failed": report.failed,
         "interrupted": report.interrupted,
         "seconds": {name: round(value, 6) for name, value in asdict(report.seconds).items()},
@@ -185,7 +186,7 @@ def _as_data(prediction: Prediction, report: PredictReport) -> dict[str, Any]:
 
 
 def _rate(report: PredictReport) -> float:
-    return len(report.images) / report.seconds.total if report.seconds.total else 0.0
+    return report.pictures / report.seconds.total if report.seconds.total else 0.0
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -52,7 +52,7 @@ class PredictJob:
     source: as ``files.frames.open_frames`` takes it. model, vdsp_params, params, flip, provider, threads, device: as
     `PoseEstimator` does. out: a folder for results and drawn pictures, None for none. drawn: whether to draw.
     min_score: of people who are drawn. show_fps: the rate is written into the drawn pictures. most: so many pictures
-    at most. codec: of a video.
+    at most. codec: of a video. kept: off where nobody wants the results, and ``out`` is None.
     """
 
     source: str
@@ -69,6 +69,7 @@ class PredictJob:
     show_fps: bool = False
     most: int | None = None
     codec: str = CODEC
+    kept: bool = True
 
 
 @dataclass
@@ -88,11 +89,14 @@ class Seconds:
 class PredictReport:
     """What came of it.
 
-    images: COCO image entries of the pictures in which was looked. results: everybody who was found.
+    pictures, persons: in how many pictures was looked, how many people were found. images: COCO image entries of the
+    pictures; results: everybody who was found; both empty where they were not kept.
     failed: one line for each picture that could not be read. interrupted: by the user.
     missing: frames that a video announces and does not have.
     """
 
+    pictures: int
+    persons: int
     images: list[dict[str, Any]]
     results: Results
     failed: list[str]
@@ -134,7 +138,7 @@ class Prediction:
         self.total = self._total()
         self._prepared: Channel[_Item] = Channel(_WAITING, senders=1)
         self._inferred: Channel[_Item] = Channel(_WAITING, senders=1)
-        self._people = People(self.estimator.skeleton)
+        self._people = People(self.estimator.skeleton, kept=job.kept or job.out is not None)
         self._failed: list[str] = []
         self._seconds = Seconds()
         self._error: BaseException | None = None
@@ -157,7 +161,16 @@ class Prediction:
         self._seconds.total = time.perf_counter() - start
         missing = 0 if interrupted or self.frames.total is None else (self.total or 0) - self._read
         people = self._people
-        return PredictReport(people.images, people.results, self._failed, interrupted, missing, self._seconds)
+        return PredictReport(
+            people.pictures,
+            people.persons,
+            people.images,
+            people.results,
+            self._failed,
+            interrupted,
+            missing,
+            self._seconds,
+        )
 
     def _total(self) -> int | None:
         """How many pictures there will be at most; None for a camera without an end."""
@@ -269,7 +282,7 @@ class Prediction:
             if teller is not None:
                 teller(item.frame, poses)
             if progress is not None:
-                progress(len(self._people.images) + len(self._failed), self.total)
+                progress(self._people.pictures + len(self._failed), self.total)
 
     def _draw(self, image: Image, poses: Poses) -> Image:
         drawn = draw(image, poses, min_score=self.job.min_score)

@@ -34,15 +34,23 @@ _PERSON = 1  # COCO's category
 class People:
     """Everybody who was found so far, and in which pictures was looked.
 
-    images: COCO's image entries. parts: the people of each.
+    kept: off for a camera that nobody wants results of: it would fill the memory one day; the numbers remain.
+    pictures, persons: how many. images: COCO's image entries. parts: the people of each.
     """
 
     skeleton: Skeleton
+    kept: bool = True
+    pictures: int = 0
+    persons: int = 0
     images: list[dict[str, Any]] = field(default_factory=list)
     parts: list[Results] = field(default_factory=list)
 
     def add(self, frame: Frame, size: tuple[int, int], poses: Poses) -> None:
         """The people of one more picture of (width, height) ``size``."""
+        self.pictures += 1
+        self.persons += len(poses)
+        if not self.kept:
+            return
         self.images.append({"id": frame.id, "file_name": frame.name, "width": size[0], "height": size[1]})
         self.parts.append(Results.of_poses(poses, frame.id, _PERSON))
 

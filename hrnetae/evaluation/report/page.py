@@ -66,8 +66,8 @@ def table(
 ) -> Markup:
     """A table whose first column names its rows. Wider than the page it scrolls by itself.
 
-    caption: what the table is, for screen readers; also shown with ``show_caption``. numbers: the other columns are
-    numbers, which stand right.
+    head: names of the columns; all empty: no head. caption: what the table is, for screen readers; also shown with
+    ``show_caption``. numbers: the other columns are numbers, which stand right.
     """
     body = [
         element("tr", element("th", row[0], scope="row"), [element("td", cell) for cell in row[1:]]) for row in rows
@@ -75,7 +75,7 @@ def table(
     content = element(
         "table",
         element("caption", caption, class_=None if show_caption else "unseen"),
-        element("thead", element("tr", [element("th", cell, scope="col") for cell in head])),
+        element("thead", element("tr", [element("th", cell, scope="col") for cell in head])) if any(head) else None,
         element("tbody", body),
         class_="numbers" if numbers else None,
     )

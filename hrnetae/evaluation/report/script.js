@@ -61,7 +61,7 @@
       const visible = new Set(matching.slice(0, most));
       cards.forEach((card) => { card.hidden = !visible.has(card); });
       more.hidden = visible.size === matching.length;
-      const fitting = matching.length === cards.length ? "" : ` that fit, of ${cards.length}`;
+      const fitting = matching.length === cards.length ? "" : ` (of ${cards.length} in all)`;
       shown.textContent = `${visible.size} of ${matching.length} pictures shown${fitting}`;
     };
     choices.forEach((set) => set.addEventListener("change", () => {
@@ -87,13 +87,25 @@
   // One card large, by itself; the arrow keys go on to the next one that is shown.
   function enlarge(gallery, first, there) {
     const dialog = document.createElement("dialog");
-    const close = document.createElement("button");
     const holder = document.createElement("div");
     let card = first;
-    close.type = "button";
-    close.className = "close";
-    close.textContent = "Close";
-    close.addEventListener("click", () => dialog.close());
+    const bar = document.createElement("div");
+    const button = (text, label, action) => {
+      const made = document.createElement("button");
+      made.type = "button";
+      made.textContent = text;
+      made.setAttribute("aria-label", label);
+      made.addEventListener("click", action);
+      bar.append(made);
+    };
+    const go = (step) => {
+      card = there[(there.indexOf(card) + step + there.length) % there.length];
+      show();
+    };
+    bar.className = "bar-of-buttons";
+    button("‹", "Previous picture", () => go(-1));
+    button("›", "Next picture", () => go(1));
+    button("Close", "Close", () => dialog.close());
     const show = () => {
       const copy = card.cloneNode(true);
       const views = copy.querySelectorAll(".picture").length;
@@ -115,16 +127,14 @@
     };
     dialog.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
-      card = there[(there.indexOf(card) + step + there.length) % there.length];
-      show();
+      if (step) go(step);
     });
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
     dialog.addEventListener("close", () => {
       dialog.remove();
       (card.hidden ? first : card).querySelector(".picture").focus();
     });
-    dialog.append(close, holder);
+    dialog.append(bar, holder);
     gallery.append(dialog);
     show();
     dialog.showModal();

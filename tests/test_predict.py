@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,10 @@ import hrnetae
 from hrnetae import PoseEstimator
 from hrnetae.evaluation.drawn_scenes import draw_scene, scenes_ground_truth
 from hrnetae.files import DataError
-from hrnetae.files.frames import open_frames, picture_ids
+from hrnetae.files.frames import Frame, open_frames, picture_ids
 from hrnetae.files.pictures import read_picture, write_picture
+from hrnetae.runtime.prediction import Prediction, PredictJob
+from hrnetae.runtime.prediction_files import People, PredictionFiles
 from hrnetae.tools import cli, predict
 from hrnetae.tools.demo_flow import demo_network
 
@@ -292,6 +295,37 @@ def test_a_video_shorter_than_it_says(demo: Path, tmp_path: Path, capsys: Any) -
         assert f"{announced - images} frames fewer than it announces" in captured.err
 
 
+def test_an_error_ends_all_threads_and_what_was_done_is_kept(tmp_path: Path) -> None:
+    model = write_network(tmp_path / "small.onnx")
+    job = PredictJob(str(write_video(tmp_path / "in.mp4", count=60)), str(model), out=tmp_path / "out")
+    caught: list[BaseException] = []
+
+    def teller(frame: Frame, _: hrnetae.Poses) -> None:
+        time.sleep(0.2)  # the network waits for room meanwhile
+        if frame.id == 2:
+            raise DataError("no more")
+
+    def work() -> None:
+        try:
+            Prediction(job).run(teller)
+        except DataError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive() and [str(error) for error in caught] == ["no more"]
+    assert len(json.loads((tmp_path / "out" / "images.json").read_text())["images"]) == 3
+    assert len(read_video(tmp_path / "out" / "in.mp4")[1]) == 3
+
+
+def test_results_that_nobody_wants_take_no_memory(demo: Path, street: Path) -> None:
+    told: list[int] = []
+    report = Prediction(PredictJob(str(street), str(demo), kept=False)).run(lambda _, poses: told.append(len(poses)))
+    assert report.images == [] and len(report.results) == 0
+    assert report.pictures == len(told) == 6 and report.persons == sum(told) > 0
+
+
 # -------------------------------------------------------------------------------------------------------------- cameras
 
 
@@ -306,9 +340,6 @@ def test_a_camera_gives_what_it_sees_now(demo: Path, tmp_path: Path, capsys: Any
 
 
 def test_frames_that_a_camera_missed_are_filled(tmp_path: Path) -> None:
-    from hrnetae.files.frames import Frame
-    from hrnetae.runtime.prediction_files import People, PredictionFiles
-
     frames = open_frames(write_video(tmp_path / "in.avi", codec="MJPG").as_uri())
     files = PredictionFiles(tmp_path / "out", frames)
     people = People(hrnetae.COCO17)

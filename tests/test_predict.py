@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden import SHARED
 from numpy.typing import NDArray
 from small_networks import write_network, write_vdsp
 
@@ -103,6 +104,28 @@ def test_a_folder_as_pycocotools_scores_it(demo: Path, street: Path, tmp_path: P
     assert [[image[key] for key in keys] for image in pictures.dataset["images"]] == [
         [image[key] for key in keys] for image in want
     ]
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.skipif(SHARED is None, reason="the recorded inputs (../shared or HRNETAE_SHARED) are absent")
+def test_real_pictures_score_as_recorded(tmp_path: Path) -> None:
+    """The recorded AP is that of the reference decoder, each picture mirrored before the letterbox."""
+    assert SHARED is not None
+    pictures, truth = SHARED / "coco" / "val2017", SHARED / "coco" / "person_keypoints_val2017.json"
+    assert run(pictures, "-m", SHARED / "realnet" / "realnet.onnx", "--out", tmp_path, "--no_draw") == 0
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    coco = COCO(str(truth))
+    scores = COCOeval(coco, coco.loadRes(str(tmp_path / "results.json")), "keypoints")
+    scores.params.imgIds = [image["id"] for image in json.loads((tmp_path / "images.json").read_text())["images"]]
+    scores.evaluate()
+    scores.accumulate()
+    scores.summarize()
+    recorded = json.loads((SHARED / "realnet" / "metrics.json").read_text())["all_fp32_flippicture"]
+    assert scores.stats[0] == pytest.approx(recorded["metrics"]["AP"], abs=1e-4)
+    assert len(scores.params.imgIds) == recorded["pictures"]
 
 
 def test_results_and_drawings_are_those_of_the_estimator(demo: Path, street: Path, tmp_path: Path) -> None:

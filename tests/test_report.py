@@ -224,6 +224,7 @@ def test_pictures_that_are_not_at_hand_are_grey(scenes: Evaluated, tmp_path: Pat
         root = parsed(report_page(scenes.job(tmp_path, picture_folder=folder)))
         shown = len(root.all("li", "card"))
         assert not root.all("image") and root.all("g", "person")
+        assert len(root.all("rect", "canvas")) == shown
         assert f"{shown} of {shown} pictures were not at hand" in root.text()
 
 

@@ -39,7 +39,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         INVERSION: "a joint on the place of its mirror image in the same person: the left knee on the right one",
         SWAP: "a joint on the place of the same joint, or of its mirror image, in another person",
         MISS: "a joint near none of these places",
-        SCORE: "a person whose score ranks it before others that lie better",
+        SCORE: "a found person whose score is below that of a false positive on the same annotated one",
         FALSE_POSITIVE: "a found person who is nobody, or somebody who was found already",
         FALSE_NEGATIVE: "a person whom nobody found",
     }

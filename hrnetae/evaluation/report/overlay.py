@@ -45,7 +45,7 @@ def overlay(
 ) -> Markup:
     """An SVG of the picture's size (width, height) with people over it.
 
-    picture: an SVG image or a reference to one; None: nothing, and the ground shows. label: for screen readers.
+    picture: an SVG image or a reference to one; None: a grey canvas. label: for screen readers.
     """
     width, height = size
     unit = max(size)
@@ -54,7 +54,8 @@ def overlay(
         element("g", [_person(one, skeleton, unit, 1.0) for one in found], class_="found"),
         element("g", [_marks(one, unit) for one in (*truth, *found)], class_="marks"),
     ]
-    return element("svg", picture, layers, viewBox=f"0 0 {width} {height}", role="img", aria_label=label)
+    canvas = element("rect", width=width, height=height, class_="canvas") if picture is None else picture
+    return element("svg", canvas, layers, viewBox=f"0 0 {width} {height}", role="img", aria_label=label)
 
 
 def image(uri: str, size: tuple[int, int], name: str | None = None) -> Markup:

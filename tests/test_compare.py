@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden import SHARED
 from numpy.typing import NDArray
 
 from hrnetae.evaluation.bootstrap import Shares, difference, draws, resample
@@ -561,6 +562,28 @@ def test_the_report_in_a_browser(files: Path, width: int) -> None:
         assert page.locator(".card:visible").count() == 5
         browser.close()
     assert said == []
+
+
+# ------------------------------------------------------------------------------------------------------- recorded data
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(SHARED is None, reason="the recorded inputs (../shared or HRNETAE_SHARED) are absent")
+def test_recorded_outputs_against_the_reference_decoder(capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder of real outputs, decoded, is what the reference decoder's results file says: no difference at all."""
+    assert SHARED is not None
+    sample = SHARED / "realnet" / "sample"
+    words = [SHARED / "realnet" / "reference_results.json", sample, "--datalist_txt", sample / "datalist.txt"]
+    words += ["--ann_file", SHARED / "coco" / "person_keypoints_val2017.json", "--rounds", "50", "--json"]
+    assert cli.main(["compare", *map(str, words)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    column = found["columns"][1]
+    assert found["images"] == 12 and column["found"] == 280 and column["lost"] == column["won"] == 0
+    for row in found["metrics"].values():
+        (change,) = row["differences"].values()
+        assert change["difference"] == pytest.approx(0, abs=1e-4) and not change["significant"]
+    tags = column["tags"]
+    assert tags["pictures"] == 12 and 0 < tags["confused"] < 0.5 < tags["distance"]
 
 
 # ---------------------------------------------------------------------------------------------------------------- speed

@@ -63,7 +63,7 @@ def metrics(found: Comparison) -> Section:
         _difference_chart(
             "Difference to the baseline", found, found.metrics, "Lines: the interval of each difference."
         ),
-        _row_table(found, found.metrics, "COCO's metrics and their differences to the baseline, in points"),
+        _row_table(found, found.metrics, "COCO's metrics; differences in points"),
         intro=f"Intervals of {100 * found.confidence:.0f} % by paired bootstrap: {found.rounds:,} times as many "
         f"pictures are drawn at random as there are, the same ones for every column (seed {found.seed}). A difference "
         "whose interval leaves out 0 has an asterisk. A point is a hundredth. Of many rows, one in twenty has "
@@ -80,7 +80,7 @@ def people(found: Comparison) -> Section:
     return section(
         "Persons lost and won",
         table(("", "Lost", "Won", "Pictures with any change"), counts, caption="Persons lost and won"),
-        _row_table(found, found.people, "All annotated persons: similarity, share found, false positives"),
+        _row_table(found, found.people, "All annotated persons"),
         [_person_table(column, found.names[0]) for column in found.columns[1:] if column.changes],
         intro=f"Of {found.annotated:,} annotated persons. Lost: {found.names[0]} has found the person (OKS 0.5 or "
         "more), the other column has not; won: the other way round. In the mean OKS a person without a partner "

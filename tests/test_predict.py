@@ -419,6 +419,18 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, kind: str) -> None:
         assert all(read_picture(out / name).shape == (64, 64, 3) for name in names)
 
 
+def test_who_reads_the_lines_may_go(demo: Path, street: Path) -> None:
+    command = [sys.executable, "-c", "import sys; from hrnetae.tools.cli import main; sys.exit(main())", "predict"]
+    words = [*command, str(street), "-m", str(demo)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert "===>" in process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        # All may have been written by then; a crash of threads at the end would be neither.
+        assert process.wait(timeout=60) in (0, 1) and err == ""
+
+
 # ----------------------------------------------------------------------------------------------------------------- help
 
 

@@ -23,6 +23,7 @@ Image = NDArray[np.uint8]
 
 _USUAL_FPS = 25.0  # where a video or a camera does not say
 _WAIT_FOR_CAMERA = 10.0  # seconds
+_PATIENCE = 2.0  # seconds for a camera's last frame
 _MAX_ID = (1 << 63) - 1
 
 
@@ -161,9 +162,10 @@ class CameraFrames:
         self._changed = threading.Condition()
         self._newest: Image | None = None
         self._ended = False
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
 
     def __iter__(self) -> Iterator[Frame]:
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._watcher.start()
         start, last = None, -1
         count = 0
         while (image := self._take()) is not None:
@@ -173,7 +175,12 @@ class CameraFrames:
             count += 1
 
     def close(self) -> None:
-        """Ends the iteration."""
+        """Ends the iteration, and waits a little for the camera to be given back."""
+        self._end()
+        if self._watcher.is_alive():
+            self._watcher.join(_PATIENCE)
+
+    def _end(self) -> None:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -186,7 +193,7 @@ class CameraFrames:
                     self._newest = image
                     self._changed.notify_all()
         finally:
-            self.close()
+            self._end()
             self._capture.release()
 
     def _take(self) -> Image | None:

@@ -36,6 +36,7 @@ from hrnetae.runtime.sessions import CPU, StoppedError
 
 _WAITING = 2  # pictures in each channel
 _GLANCE = 0.2  # seconds between two looks at whether the user wants it to end
+_PATIENCE = 5.0  # seconds for the reader to end
 _RECENT = 20  # pictures that the shown rate is measured over
 
 Image = NDArray[np.uint8]
@@ -179,8 +180,7 @@ class Prediction:
 
     def _work(self, teller: Teller | None, progress: Progress | None) -> bool:
         """All threads until they are done. Returns whether the user broke in."""
-        # The reader is not waited for: it ends with its channel, or hangs in a camera that gives nothing.
-        self._start(self._read_all, waited_for=False)
+        reader = self._start(self._read_all, waited_for=False)
         self._start(self._infer_all)
         self._start(lambda: self._finish_all(teller, progress))
         try:
@@ -191,11 +191,16 @@ class Prediction:
             return True
         finally:
             self.frames.close()
+            # It may hang in a camera that gives nothing. Else it must be gone before Python is: a thread that comes
+            # back from OpenCV into an interpreter that is ending takes the process down.
+            reader.join(_PATIENCE)
         return False
 
-    def _start(self, part: Callable[[], None], waited_for: bool = True) -> None:
+    def _start(self, part: Callable[[], None], waited_for: bool = True) -> threading.Thread:
         self._working += waited_for
-        threading.Thread(target=self._guarded, args=(part, waited_for), daemon=True).start()
+        thread = threading.Thread(target=self._guarded, args=(part, waited_for), daemon=True)
+        thread.start()
+        return thread
 
     def _guarded(self, part: Callable[[], None], waited_for: bool) -> None:
         try:

@@ -21,7 +21,7 @@ VERBS = MappingProxyType(
         "vamp": ("hrnetae.tools.vamp", "a network's outputs of a datalist, and its throughput"),
         "eval": ("hrnetae.tools.eval", "COCO metrics of a folder of network outputs"),
         "predict": ("hrnetae.tools.predict", "the people in pictures, a video or what a camera sees"),
-        "compare": ("hrnetae.tools.compare", "what other results of the same pictures lost and won, and how sure that is"),
+        "compare": ("hrnetae.tools.compare", "what other results of the same pictures lost and won"),
         "demo": ("hrnetae.tools.demo", "the same on bundled synthetic outputs, to try it out"),
     }
 )

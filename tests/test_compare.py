@@ -443,6 +443,15 @@ def test_fail_if_worse(files: Path, capsys: pytest.CaptureFixture[str], allowed:
     assert run(files, files / "bad.json", files / "good.json", "--fail-if-worse", allowed) == 0
 
 
+def test_where_nobody_is_annotated_nothing_is_as_good(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = json.loads((files / "truth.json").read_text())
+    (files / "truth.json").write_text(json.dumps(truth | {"annotations": []}))
+    words = files / "good.json", files / "bad.json"
+    assert run(files, *words) == run(files, *words, "--report", files / "report") == 0
+    assert run(files, *words, "--fail-if-worse", "5") == 1
+    assert "bad: no AP to judge" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -154,22 +154,22 @@ def _run(args: argparse.Namespace, job: ReadingJob, command: str) -> tuple[Compa
 
 
 def _judge(comparison: Comparison, allowed: float | None) -> int:
-    """1 if a column's AP is further below the baseline's than allowed, in points."""
+    """1 if a column's AP is further below the baseline's than allowed, in points, or there is none."""
     if allowed is None:
         return 0
-    row = comparison.metric("AP")
-    worse = [
-        (name, change)
-        for name, change in zip(comparison.names[1:], row.differences, strict=True)
-        if change is not None and -100 * change.value > allowed + 1e-9
-    ]
-    for name, change in worse:
-        complain(
-            PROG,
-            f"{name}: AP is {-100 * change.value:.2f} points below that of {comparison.names[0]}, allowed are "
-            f"{allowed:g} ({'' if change.significant else 'not '}significant)",
-        )
-    return 1 if worse else 0
+    code = 0
+    for name, change in zip(comparison.names[1:], comparison.metric("AP").differences, strict=True):
+        if change is None:
+            complain(PROG, f"{name}: no AP to judge, since nobody is annotated in these pictures")
+            code = 1
+        elif -100 * change.value > allowed + 1e-9:
+            complain(
+                PROG,
+                f"{name}: AP is {-100 * change.value:.2f} points below that of {comparison.names[0]}, allowed are "
+                f"{allowed:g} ({'' if change.significant else 'not '}significant)",
+            )
+            code = 1
+    return code
 
 
 def _points(text: str) -> float:

@@ -166,10 +166,11 @@ def test_a_picture_is_enlarged_and_left_by_keyboard(report: Path, browser: Any, 
         page.keyboard.press("ArrowLeft")
         assert dialog.locator("h3").inner_text() not in names[:2]  # from the first one on to the last
         page.get_by_role("button", name="Next picture").click()
-        assert dialog.locator("h3").inner_text() == names[0]
+        assert dialog.locator("h3").inner_text() == names[0] and dialog.locator("ol").is_visible()
+        page.get_by_role("button", name="Next picture").click()
         page.keyboard.press("Escape")
         assert page.get_by_role("dialog").count() == 0
-        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"Enlarge {names[0]}"
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == f"Enlarge {names[1]}"
 
 
 def test_keyboard_reaches_everything(report: Path, browser: Any) -> None:

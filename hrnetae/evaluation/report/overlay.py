@@ -15,6 +15,7 @@ Points = NDArray[np.floating]  # (K, 3): x, y, and a value that is 0 where there
 
 _LIMB_SHARE = 0.016  # a limb's thickness, in the larger side of a person's box
 _LEAST_SHARE = 0.0032  # and at least this much of the picture's larger side
+_FAINT = 0.2  # of a person's highest joint value
 _MARK_SHARE = 0.6  # of that: marks are finer than people
 _FAR = 1e6  # pixels; browsers lose their way beyond
 _SIDES = ("left", "right", "middle")
@@ -69,6 +70,13 @@ def same_image(name: str) -> Markup:
     return element("use", href=f"#{name}")
 
 
+def without_faint(points: Points) -> Points:
+    """With the value 0 for joints that are hardly there: guesses, which would clutter the drawing."""
+    values = points[:, 2]
+    shown = values >= _FAINT * values.max(initial=0.0)
+    return np.column_stack([points[:, :2], np.where(shown, values, 0.0)])
+
+
 def _person(person: Drawn, skeleton: Skeleton, unit: int, share: float) -> Markup | None:
     points = person.points
     seen = _seen(points)
@@ -99,7 +107,8 @@ def _marks(person: Drawn, unit: int) -> Markup | None:
     seen = _seen(points)
     if not seen.any() or not (person.offsets or person.boxed):
         return None
-    thick = _MARK_SHARE * _thickness(points[seen, :2], unit)
+    thick = _FAINT = 0.2  # of a person's highest joint value
+_MARK_SHARE * _thickness(points[seen, :2], unit)
     drawn = []
     for joint, (x, y) in (person.offsets or {}).items():
         if not np.isfinite(points[joint, :2]).all():

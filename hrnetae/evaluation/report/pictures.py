@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hrnetae.evaluation.findings import ERROR_KINDS, FALSE_NEGATIVE, FALSE_POSITIVE, PersonFinding, PictureFinding
 from hrnetae.evaluation.ground_truth import GroundTruth
 from hrnetae.evaluation.report.gallery import LAYERS, WEAK_LAYER, Card, Filter, View, embedded, gallery
 from hrnetae.evaluation.report.kinds import JOINT_ERRORS, TITLES
 from hrnetae.evaluation.report.markup import Child, element
-from hrnetae.evaluation.report.overlay import Drawn, image, overlay
+from hrnetae.evaluation.report.overlay import Drawn, image, overlay, without_faint
 from hrnetae.evaluation.report.page import Section, details, number, section
 from hrnetae.evaluation.results import Results
 from hrnetae.files.datalist import stem_of
 from hrnetae.skeleton import Skeleton
 
 _WEAK = 0.2  # score; a stranger below it is shown on demand, since networks leave many of them
-_FAINT = 0.2  # of a person's highest joint value; joints below it are guesses that would clutter the drawing
 _CHOICES = (("worst", "Worst"), ("typical", "Typical"))
 
 
@@ -101,15 +99,8 @@ def _people(
                 offsets = {joint: (float(labelled[joint, 0]), float(labelled[joint, 1])) for joint in wrong}
             is_stranger = labelled is None
             weak = is_stranger and (person.score or 0.0) < _WEAK
-            found.append(Drawn(_without_faint(points), words, offsets, is_stranger, weak))
+            found.append(Drawn(without_faint(points), words, offsets, is_stranger, weak))
     return annotated, found
-
-
-def _without_faint(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """With the value 0 for joints that are hardly there."""
-    values = points[:, 2]
-    shown = values >= _FAINT * values.max(initial=0.0)
-    return np.column_stack([points[:, :2], np.where(shown, values, 0.0)])
 
 
 def _told(finding: PictureFinding) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-
 # Against the heatmaps' error, which is a mean over maps that are almost empty. The papers have 1e-3, and more time.
 TAG_WEIGHT = 3e-3
 

@@ -19,7 +19,6 @@ from hrnetae.evaluation.synthetic import ground_truth
 from hrnetae.skeleton import COCO17
 
 LONG_SIDE = (256, 300)  # pixels, of a picture
-HEIGHT = (110.0, 240.0)  # pixels, of a standing figure
 MOST_FIGURES = 6
 VISIBLE = 0.5  # share of a joint's disc that shows in a visible joint
 KNOWN = 0.3  # share of it that the figure itself covers in a joint that is hidden but labelled
@@ -32,17 +31,19 @@ _HUE_JITTER = 0.015
 class Crowding:
     """How hard the figures are to tell apart.
 
-    counts: how often 1 to MOST_FIGURES figures are tried. apart: least distance of two figures' middles, in standing
-    heights of the smaller one. fewest_joints: that must be labelled in a figure; others are not drawn.
+    heights: smallest and largest standing height in pixels. counts: how often 1 to MOST_FIGURES figures are tried.
+    apart: least distance of two figures' middles, in standing heights of the smaller one.
+    fewest_joints: that must be labelled in a figure; others are not drawn.
     """
 
+    heights: tuple[float, float]
     counts: tuple[float, ...]
     apart: float
     fewest_joints: int
 
 
-LOOSE = Crowding((0.25, 0.3, 0.2, 0.12, 0.08, 0.05), 0.45, 8)
-DENSE = Crowding((0.15, 0.25, 0.22, 0.18, 0.12, 0.08), 0.3, 5)
+LOOSE = Crowding((130.0, 240.0), (0.25, 0.3, 0.2, 0.12, 0.08, 0.05), 0.6, 8)
+DENSE = Crowding((110.0, 240.0), (0.15, 0.25, 0.22, 0.18, 0.12, 0.08), 0.3, 5)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _place_figures(rng: np.random.Generator, crowding: Crowding, width: int, hei
     middles: list[tuple[NDArray[np.float64], float]] = []
     for i in range(count):
         for _ in range(30):
-            tall = math.exp(rng.uniform(math.log(HEIGHT[0]), math.log(HEIGHT[1])))
+            tall = math.exp(rng.uniform(*np.log(crowding.heights)))
             tall = min(tall, 0.9 * height) if i == 0 else tall
             margin = 0.3 if i == 0 else 0.08
             middle = rng.uniform(margin, 1 - margin, size=2) * (width, height)

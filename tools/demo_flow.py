@@ -187,7 +187,7 @@ backend:
   type: tvm_vacc
   dtype: {dtype}
   quantize:
-    calibrate_mode: percentile
+    calibrate_mode: max
     quantize_per_channel: true
 dataset:
   type: tvm

@@ -20,7 +20,7 @@ VERBS = MappingProxyType(
         "runstream": ("hrnetae.tools.runstream", "a network's outputs of pictures, under the pictures' names"),
         "vamp": ("hrnetae.tools.vamp", "a network's outputs of a datalist, and its throughput"),
         "eval": ("hrnetae.tools.eval", "COCO metrics of a folder of network outputs"),
-        "demo": ("hrnetae.tools.demo", "the same on bundled synthetic outputs, to try it out"),
+        "demo": ("hrnetae.tools.demo", "the whole flow on drawn pictures with a bundled network, to try it out"),
     }
 )
 _INTERRUPTED = 130  # what shells report for a command that was stopped with ctrl-c

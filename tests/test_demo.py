@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,17 @@ def test_demo_leaves_the_folders_of_others_alone(tmp_path: Path, capsys: pytest.
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     assert demo.main(["--out", str(tmp_path / "thesis.txt")]) == 1
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_demo_without_opencv_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as if it were not installed
+    assert demo.main(["--out", str(tmp_path / "demo")]) == 1
+    assert capsys.readouterr().err == (
+        "hrnetae demo: OpenCV is missing: pip install opencv-python (or opencv-python-headless)\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_demo_keeps_what_was_added_to_its_folder(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from hrnetae.evaluation.drawn_scenes import (
 )
 from hrnetae.evaluation.ground_truth import load_ground_truth
 from hrnetae.evaluation.metrics import keypoint_metrics
+from hrnetae.files.errors import DataError
 from hrnetae.skeleton import COCO17
 
 SIZE = (240, 320)  # height, width
@@ -235,3 +236,11 @@ def test_a_mirror_exchanges_left_and_right(front: bool) -> None:
             differences.append(np.count_nonzero(difference & painted) / np.count_nonzero(painted))
     assert np.mean(right) < 0.06
     assert np.mean(wrong) > 3 * np.mean(right)
+
+
+def test_without_opencv_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as if it were not installed
+    canvas = Canvas(np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.int16))
+    for paint in (lambda: draw_scene(0), lambda: canvas.disc(np.array((4.0, 4.0)), 2, (1, 2, 3), 1)):
+        with pytest.raises(DataError, match=r"^OpenCV is missing"):
+            paint()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hrnetae.evaluation.drawn_figures import Canvas, Colour, Figure, paint_figure, random_figure
 from hrnetae.evaluation.synthetic import ground_truth
+from hrnetae.files.pictures import require_cv2
 from hrnetae.skeleton import COCO17
 
 LONG_SIDE = (256, 300)  # pixels, of a picture
@@ -135,7 +136,7 @@ def _place_figures(rng: np.random.Generator, crowding: Crowding, width: int, hei
 
 def _background(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint8]:
     """Coarse patches, a gradient, a pattern and shapes, all of little colour."""
-    import cv2
+    cv2 = require_cv2()
 
     patch = int(rng.integers(12, 40))
     rows, columns = -(-height // patch), -(-width // patch)
@@ -194,9 +195,9 @@ def _dull_colour(rng: np.random.Generator) -> Colour:
 
 def _photograph(rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A little blur, less or more light, and noise."""
-    import cv2
+    cv2 = require_cv2()
 
-    soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.7)).astype(np.float64)
+    soft: NDArray[np.float64] = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.7)).astype(np.float64)
     lit = soft * rng.uniform(0.85, 1.1) + rng.normal(0, rng.uniform(2, 6), size=picture.shape)
     return np.clip(np.rint(lit), 0, 255).astype(np.uint8)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -48,19 +45,3 @@ def test_an_error_of_the_system_begins_with_the_path(capsys: pytest.CaptureFixtu
         assert capsys.readouterr().err == f"prog: {tmp_path}: No such file or directory\n"
     complain("prog", OSError("no\nname"))
     assert capsys.readouterr().err == "prog: no name\n"
-
-
-def test_an_interrupt_while_the_command_is_loaded(tmp_path: Path) -> None:
-    """Ctrl-C at the moment when NumPy would be imported, which is most of the time until the verb begins."""
-    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
-    (point,) = importlib.metadata.entry_points(group="console_scripts", name="hrnetae")
-    script = f"import sys; from {point.module} import {point.attr} as main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "--version"],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "hrnetae: interrupted\n")

@@ -4,6 +4,9 @@
  * averaged, so the mean of the largest of these nodes bounds it for all pixels of a cell. With F the largest distance
  * of such a node from 0 and n the number of maps, the rounding of the pixel, of the averaged nodes and of the sums here
  * stays below (n + 16) 2^-23 F; four times that is added. Nothing is added where all nodes are 0: so is the heat then.
+ *
+ * A map that is far finer than the tag grid has more nodes around a block than are held here. Its cells then have the
+ * block's bound alone.
  */
 #ifndef HRNETAE_CELL_HEAT_H
 #define HRNETAE_CELL_HEAT_H
@@ -30,7 +33,8 @@ static inline void fill_cell_heat(HaeCellHeat *heat, const HaeGrid *base, int ma
         numbers += touched_numbers(base->width);
         heat->rows[map] = touch_axis(&grid->rows, base->first_row, base->height, maps, 0.0f, numbers);
         numbers += touched_numbers(base->height);
-        heat->usable &= heat->columns[map].count <= WIDE && heat->rows[map].count <= WIDE;
+        heat->usable &= heat->columns[map].count <= WIDE && heat->rows[map].count <= WIDE
+                     && heat->columns[map].nodes.run <= LONGEST_PICKED;
     }
 }
 

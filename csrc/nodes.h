@@ -15,7 +15,7 @@ typedef struct {
 } HaeRanges;
 
 /* Slopes or nodes side by side. */
-enum { WIDE = 40, LINES = WIDE / LANES };
+enum { WIDE = 40, LINES = WIDE / LANES, LONGEST_PICKED = 2 * LANES };
 
 typedef struct {
     Lanes at[LINES + 1];
@@ -102,9 +102,9 @@ static inline int lines_of(int numbers)
     return (numbers + LANES - 1) / LANES;
 }
 
-/* The largest number of each of eight cells' ranges, or of more: of the runs that cover them. A number is replaced by
- * the largest of the run that begins there, whose length doubles with each turn. line has one Lanes more than `lines`,
- * which may hold any finite numbers. */
+/* The largest number of each of eight cells' ranges, or of more: of the runs that cover them, LONGEST_PICKED at most. A
+ * number is replaced by the largest of the run that begins there, whose length doubles with each turn; a turn sees the
+ * next Lanes beside each, no more. line has one Lanes more than `lines`, which may hold any finite numbers. */
 static inline Lanes pick_largest(HaeLine *line, int lines, const HaeRanges *ranges, int cell)
 {
     for (int run = 1; run < ranges->run; run *= 2)

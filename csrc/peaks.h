@@ -1,6 +1,6 @@
 /* Steps 3 and 4 without image-sized maps: the M best peaks above the threshold, found where peaks can be.
  *
- * On the cells of one network map that is enlarged at least twofold, that is around some of its nodes (peaks_at_nodes.h).
+ * In one network map that is enlarged at least twofold they lie around some of its nodes (peaks_at_nodes.h).
  * Other grids (two stages, several scales; maps that are not enlarged at least twofold) are searched where slopes.h
  * cannot exclude a peak. Where its reasoning does not hold either (windows of 1 x 1; a map of much more cells than the
  * projection has pixels) the blocks whose bound is above the threshold are looked at pixel by pixel, and all pixels

@@ -14,6 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 Size = tuple[int, int]
 
+# What a picture may be resized to. No network's input comes near; what a file asks beyond it is a slip, and not worth
+# the memory.
+MOST_SIDE = 1 << 14
+MOST_PIXELS = 1 << 26
+
 
 @dataclass(frozen=True)
 class Letterbox:

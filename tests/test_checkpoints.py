@@ -406,8 +406,10 @@ def test_torchscript_is_refused_by_its_name(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"none\.pth"):
-        load_network(tmp_path / "none.pth")
+    for path, found in ((tmp_path / "none.pth", "no such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(DataError) as caught:
+            load_network(path)
+        assert str(caught.value).startswith(f"{path}: {found}, expected a ")
 
 
 # ------------------------------------------------------------------------------------------------- nothing is run

@@ -362,3 +362,32 @@ def test_real_pictures(tmp_path: Path) -> None:
 def test_a_missing_folder_is_an_error_of_the_function_too(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         convert(ConvertJob(tmp_path / "absent", tmp_path / "out"))
+
+
+def test_a_line_end_in_a_name_stops_it_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures(tmp_path / "in")
+    Image.fromarray(noise(4, 4)).save(tmp_path / "in" / "z\nz.png")
+    assert run(tmp_path) == 1
+    err = capsys.readouterr().err
+    assert "a line end in the path" in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists() and not (tmp_path / "list.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "complaint"),
+    [
+        ("--save_dir", "file", "file/10.npz: file above it is a file, expected a folder"),
+        ("--save_dir", "file/below", "file/below/10.npz: file above it is a file, expected a folder"),
+        ("--datalist", "in", "in: a folder, expected the name of a file to write"),
+        ("--datalist", "file/list", "file/list: file above it is a file, expected a folder"),
+        ("--image_dir", "file", "file: a file, expected a folder of pictures"),
+    ],
+)
+def test_files_and_folders_in_each_other_s_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, place: str, complaint: str
+) -> None:
+    pictures(tmp_path / "in")
+    (tmp_path / "file").write_text("x")
+    assert run(tmp_path, option, str(tmp_path / place)) == 1
+    assert capsys.readouterr().err == f"hrnetae convert-image: {tmp_path}/{complaint}\n"
+    assert not (tmp_path / "out").exists() and not (tmp_path / "list.txt").exists()

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from hrnetae.evaluation.drawn_figures import Canvas, Figure, paint_figure, random_figure
 from hrnetae.evaluation.drawn_scenes import (
-    FEWEST_JOINTS,
+    DENSE,
     LONG_SIDE,
+    LOOSE,
     MOST_FIGURES,
     DrawnScene,
     annotation_of,
@@ -25,6 +26,7 @@ from hrnetae.evaluation.drawn_scenes import (
 )
 from hrnetae.evaluation.ground_truth import load_ground_truth
 from hrnetae.evaluation.metrics import keypoint_metrics
+from hrnetae.files.errors import DataError
 from hrnetae.skeleton import COCO17
 
 SIZE = (240, 320)  # height, width
@@ -33,7 +35,7 @@ JOINT = {name: k for k, name in enumerate(COCO17.joints)}
 
 @pytest.fixture(scope="module")
 def scenes() -> list[DrawnScene]:
-    return [draw_scene(seed) for seed in range(40)]
+    return [draw_scene(seed) for seed in range(30)] + [draw_scene(seed, DENSE) for seed in range(30)]
 
 
 def keypoints(annotation: dict[str, Any]) -> NDArray[np.float64]:
@@ -95,13 +97,14 @@ def test_scenes_are_varied(scenes: list[DrawnScene]) -> None:
 
 
 def test_ground_truth_lies_in_the_picture(scenes: list[DrawnScene]) -> None:
-    for scene in scenes:
+    for number, scene in enumerate(scenes):
+        fewest = (LOOSE if number < 30 else DENSE).fewest_joints
         width, height = scene.image_size
         assert scene.picture.dtype == np.uint8 and scene.picture.shape == (height, width, 3)
         for annotation in scene.annotations:
             points = keypoints(annotation)
             labelled = points[:, 2] > 0
-            assert annotation["num_keypoints"] == np.count_nonzero(labelled) >= FEWEST_JOINTS
+            assert annotation["num_keypoints"] == np.count_nonzero(labelled) >= fewest
             assert (points[~labelled] == 0).all()
             assert (points[labelled, :2] > 0).all() and (points[labelled, :2] < (width, height)).all()
             left, top, wide, high = annotation["bbox"]
@@ -233,3 +236,11 @@ def test_a_mirror_exchanges_left_and_right(front: bool) -> None:
             differences.append(np.count_nonzero(difference & painted) / np.count_nonzero(painted))
     assert np.mean(right) < 0.06
     assert np.mean(wrong) > 3 * np.mean(right)
+
+
+def test_without_opencv_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as if it were not installed
+    canvas = Canvas(np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.int16))
+    for paint in (lambda: draw_scene(0), lambda: canvas.disc(np.array((4.0, 4.0)), 2, (1, 2, 3), 1)):
+        with pytest.raises(DataError, match=r"^OpenCV is missing"):
+            paint()

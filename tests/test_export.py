@@ -320,3 +320,14 @@ def test_random_init_by_the_command(tmp_path: Path, run: Run) -> None:
 
 def test_the_choices_of_the_command_are_those_of_the_networks() -> None:
     assert tuple(ARCHITECTURES) == export.UNTRAINED
+
+
+def test_the_name_of_another_tensor_is_refused(run: Run, files: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    words = (files / "hrnet.pth", "--shape", 1, 3, 64, 64, "--output-file", path)
+    assert run(*words)[0] == 0
+    taken = onnx.load(path).graph.node[0].output[0]
+    path.unlink()
+    code, _, err = run(*words, "--input-name", taken)
+    assert code == 1 and f"--input_name {taken}: the name of another tensor" in err and err.count("\n") == 1
+    assert not path.exists()

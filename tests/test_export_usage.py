@@ -52,7 +52,15 @@ def test_help_shows_every_option_with_its_default(capsys: pytest.CaptureFixture[
         (("a.pth", "--random-init", "w32"), "--random_init: not together with a checkpoint (a.pth)"),
         (("a.pth", "b.pth"), "CHECKPOINT: 2 files, expected one"),
         (("--random-init", "w18"), "invalid choice: 'w18'"),
-        (("a.pth", "--joints", "0"), "--joints: '0', expected a whole number of 1 or more"),
+        (("a.pth", "--joints", "0"), "--joints: '0', expected a whole number from 1 to 1000"),
+        (("--random-init", "w32", "--joints", "9999999999"), "--joints: '9999999999', expected a whole number from 1"),
+        (("--random-init", "w32", "--seed", "9" * 23), f"--seed: '{'9' * 23}', expected a whole number from 0 to"),
+        (("--random-init", "w32", "--seed", "-1"), "--seed: '-1', expected a whole number from 0 to"),
+        (("a.pth", "--shape", "1", "3", "320000000", "64"), "--shape: 1 3 320000000 64, expected sides up to 8192"),
+        (("a.pth", "--shape", "4096", "3", "512", "512"), "--shape: 4096 3 512 512, expected sides up to 8192 and at"),
+        (("a.pth", "--input-name", "output_0"), "--input_name: 'output_0', expected another name"),
+        (("a.pth", "--input-name", ""), "--input_name: '', expected a name"),
+        (("a.pth", "--input-name", "7"), "--input_name: '7', expected a name"),
     ],
 )
 def test_wrong_usage_exits_with_2(

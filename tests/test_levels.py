@@ -15,6 +15,7 @@ import guarded
 import hostile
 import numpy as np
 import pytest
+from conftest import FULL
 
 from hrnetae import COCO17, DecodeParams, Decoder, Skeleton, _kernels, dispatch
 from hrnetae.evaluation.synthetic import Scene, draw_scene
@@ -174,6 +175,64 @@ def test_many_persons_in_noise(level: str, flip: bool, mode: str, spread: float,
 
 
 @functools.cache
+@each_level
+@pytest.mark.parametrize("wide", [1, 8, 16, 17, 31, 32, 33, 34, 36, 38, 39, 40, 64])
+def test_a_fine_map_over_a_tag_grid_of_one_column(level: str, wide: int) -> None:
+    """A cell of the tag grid then covers all of a row's nodes: up to 38 were looked at, but 24 at most were seen."""
+    skeleton = Skeleton("two", ("a", "b"))
+    params = DecodeParams(detection_threshold=0.2)
+    rng = np.random.default_rng(wide)
+    rows = 4
+    for _ in range(40):
+        coarse, fine = np.zeros((4, rows, 1), np.float32), np.zeros((2, rows, wide), np.float32)
+        fine[0, 0, min(1, wide - 1)] = 1  # founds the person that lacks joint b
+        fine[1] = rng.random((rows, wide)) * 0.045
+        fine[1, rng.integers(rows), rng.integers(wide)] = 0.0855
+        inputs = _inputs([coarse, fine], None, (2 * wide, 8 * rows), params, skeleton)
+        assert campaign.check(inputs, [level])[1] == ""
+
+
+@each_level
+def test_maps_of_sizes_that_have_nothing_to_do_with_each_other(level: str) -> None:
+    """Stages need not double, as HigherHRNet's do."""
+    rng = np.random.default_rng(20261123)
+    skeleton = Skeleton("three", ("a", "b", "c"), ((0, 1),))
+    for _ in range(60 if not FULL else 5000):
+        sizes = [tuple(int(side) for side in np.ceil(rng.random(2) ** 2 * 60)) for _ in range(rng.integers(2, 4))]
+
+        def stages(sizes: list[tuple[int, ...]] = sizes) -> list[Any]:
+            drawn = [_bumps(rng, (6 if stage == 0 else 3, *size)) for stage, size in enumerate(sizes)]
+            drawn[0][3:] = rng.integers(0, 4, (3, 1, 1)) + 0.2 * rng.random(drawn[0][3:].shape)
+            return drawn
+
+        target = (int(rng.integers(1, 140)), int(rng.integers(1, 90)))
+        threshold, align_corners = float(rng.choice([0.05, 0.1, 0.3])), bool(rng.integers(2))
+        params = DecodeParams(detection_threshold=threshold, align_corners=align_corners)
+        flipped = stages() if rng.random() < 0.5 else None
+        inputs = _inputs(stages(), flipped, target, params, skeleton)
+        assert campaign.check(inputs, [level])[1] == "", (sizes, target)
+
+
+def _inputs(output: Any, flipped: Any, size: tuple[int, int], params: DecodeParams, skeleton: Skeleton) -> Any:
+    return {
+        "output": output,
+        "flipped": flipped,
+        "image_size": size,
+        "params": params,
+        "skeleton": skeleton,
+        "scales": None,
+    }
+
+
+def _bumps(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Faint noise and a few high cells in each map."""
+    maps = (0.08 * rng.random(shape)).astype(np.float32)
+    for one in maps:
+        for _ in range(rng.integers(4)):
+            one[rng.integers(shape[1]), rng.integers(shape[2])] = rng.random()
+    return maps
+
+
 def scenes(count: int) -> list[Scene]:
     """Pictures of several sizes and numbers of people, for maps of 48 x 40 cells."""
     rng = np.random.default_rng(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 import struct
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hrnetae.files.errors import DataError
 from hrnetae.files.pictures import list_pictures, read_picture, require_cv2
@@ -87,7 +89,7 @@ def test_names_in_any_script(tmp_path: Path) -> None:
 def png_of(width: int, height: int) -> bytes:
     """The start of a PNG that claims to have this size."""
     header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + b"\0\0\0\0" + b"IEND"
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + bytes(8) + b"IEND"
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,40 @@ def test_a_picture_whose_end_is_missing(tmp_path: Path, suffix: str) -> None:
             read_picture(path)
     path.write_bytes(whole + b"more bytes")
     assert read_picture(path).shape == (200, 300, 3)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_the_end_of_a_thumbnail_is_not_the_picture_s(tmp_path: Path, progressive: bool) -> None:
+    """A JPEG within a segment of the JPEG, and FF D9 where it is no marker: in a comment and in a segment's length."""
+    small = io.BytesIO()
+    Image.fromarray(drawing(40, 60)).save(small, "JPEG")
+    assert small.getvalue().endswith(b"\xff\xd9")
+    path = tmp_path / "p.jpg"
+    Image.fromarray(drawing(200, 300)).save(
+        path, exif=b"Exif\0\0" + small.getvalue(), comment=b"\xff\xd9", progressive=progressive
+    )
+    whole = path.read_bytes()
+    assert whole.index(small.getvalue()) < whole.index(b"\xff\xda")
+    assert read_picture(path).shape == (200, 300, 3)
+    path.write_bytes(whole[:2] + b"\xff" * 3 + whole[2:])  # filling is allowed before a marker
+    assert read_picture(path).shape == (200, 300, 3)
+    start = whole.rindex(b"\xff\xda")
+    for length in (len(whole) - 2, len(whole) // 2, start + 20, start + 1, 30):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match="the end of the file is missing"):
+            read_picture(path)
+
+
+def test_the_name_of_the_last_chunk_within_another(tmp_path: Path) -> None:
+    text = PngInfo()
+    text.add_text("Comment", "IEND")
+    path = tmp_path / "p.png"
+    Image.fromarray(drawing(200, 300)).save(path, pnginfo=text)
+    whole = path.read_bytes()
+    assert read_picture(path).shape == (200, 300, 3)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="the end of the file is missing"):
+        read_picture(path)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

@@ -392,3 +392,10 @@ def test_importing_it_loads_neither_library() -> None:
         "assert not {'cv2', 'PIL', 'onnxruntime', 'torch'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_picture_that_would_become_too_large() -> None:
+    """1 x 9 pixels with a short side of 16384 are 2.4e9 pixels."""
+    params = VdspParams("v.json", "-", SHORT_EDGE_CROP, short_edge=16384)
+    with pytest.raises(DataError, match=r"^v\.json: a picture of 1 x 9 resized to 16384 x 147456, expected at most 6"):
+        Preprocessor(params, (64, 64))(np.zeros((3, 9, 1), np.uint8))

@@ -210,6 +210,14 @@ def test_pixels_are_worked_on_before_they_are_normalized(tmp_path: Path, op: dic
         ({"type": "CvtColor"}, ["code"]),
         ({"type": "ChannelSplit", "index": 3}, ["index 3", "0, 1 or 2"]),
         ({"type": "Normalize", "mean": [1, 2]}, ["mean [1, 2]", "three numbers, or one"]),
+        ({"type": "Normalize", "mean": [float("nan"), 0, 0]}, ["mean [nan, 0, 0]", "of float32's range"]),
+        ({"type": "Normalize", "std": float("inf")}, ["std inf", "of float32's range"]),
+        ({"type": "Normalize", "mean": [10**400, 0, 0]}, ["mean [1000", "..., expected"]),
+        ({"type": "Normalize", "std": [1e-300, 1, 1]}, ["std [1e-300, 1.0, 1.0]", "float32 can hold"]),
+        ({"type": "Normalize", "std": 7e-37, "div255": False}, ["std [7e-37]", "float32 can hold"]),
+        ({"type": "Resize", "size": [9999999, -1], "adaptive_side": "long"}, ["size [9999999, -1]", "up to 16384"]),
+        ({"type": "Resize", "size": [10**400, 4]}, ["size [1000", "up to 16384"]),
+        ({"type": "Resize", "size": [16384, 16384]}, ["size [16384, 16384]", "67108864 pixels"]),
         ({"type": "Normalize", "std": [1, 0, 1]}, ["std [1.0, 0.0, 1.0]", "other than 0"]),
         ({"type": "Normalize", "div255": "yes"}, ["div255 'yes'"]),
         ({"type": "Normalize", "norm_type": "L2"}, ["norm_type 'L2'"]),
@@ -238,3 +246,16 @@ def test_pictures_that_are_none(tmp_path: Path, backend: str) -> None:
     for name in ("absent.jpg", "bad.jpg", "cut.jpg"):
         with pytest.raises(DataError, match=rf"{name}: .*, expected a "):
             ops(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("op", "step", "found"),
+    [
+        ({"type": "Resize", "size": [16384, -1], "adaptive_side": "short"}, "Resize", "16384 x 163840"),
+        ({"type": "Pad", "pad_to_square": True}, "Pad", "9000 x 9000"),
+    ],
+)
+def test_pictures_that_would_become_too_large(tmp_path: Path, op: dict[str, object], step: str, found: str) -> None:
+    Image.fromarray(np.zeros((9000, 1, 3) if step == "Pad" else (10, 1, 3), np.uint8)).save(tmp_path / "p.png")
+    with pytest.raises(DataError, match=rf"p.png: process_ops\[1\] {step}: becomes {found} pixels, expected at most 6"):
+        ProcessOps([{"type": "DecodeImage"}, op])(tmp_path / "p.png")

@@ -136,6 +136,45 @@ def test_resume_makes_what_is_missing_to_the_same_bytes(street: Street, capsys: 
     assert "of another run, model" in capsys.readouterr().err
 
 
+def test_resume_makes_outputs_of_other_pictures_anew(street: Street, tmp_path: Path) -> None:
+    assert tool.main(street.words("--flip")) == 0
+    twin = Street(tmp_path / "twin")
+    for seed, stem in enumerate(STEMS):  # the same names, other content
+        twin.draw(f"{stem}.png", seed + 50)
+    assert tool.main(twin.words("--flip")) == 0
+    assert tool.main(street.words("--flip", "--resume", file_path=twin.folder)) == 0
+    assert street.outputs() == twin.outputs()
+    twin.draw("d.png", 90)
+    assert tool.main(twin.words("--flip")) == 0
+    assert tool.main(street.words("--flip", "--resume", file_path=twin.folder)) == 0
+    assert street.outputs() == twin.outputs()
+
+
+def test_pictures_may_come_one_by_one(street: Street, capsys: pytest.CaptureFixture[str]) -> None:
+    for stem in STEMS:
+        assert tool.main(street.words(file_path=street.folder / f"{stem}.png")) == 0
+    capsys.readouterr()
+    assert tool.main(street.words("--resume", "--json")) == 0  # each is still known to be of its picture
+    assert json.loads(capsys.readouterr().out)["already_finished"] == len(STEMS)
+
+
+def test_outputs_of_another_model_do_not_stay_beside_the_new_ones(
+    street: Street, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tool.main(street.words("--flip")) == 0
+    write_network(street.model, seed=9)
+    capsys.readouterr()
+    assert tool.main(street.words()) == 0
+    assert "3 outputs of an earlier run are removed (a_flip.npz ...)" in capsys.readouterr().err
+    assert list(street.outputs()) == [f"{stem}.npz" for stem in STEMS]
+
+
+def test_more_threads_than_any_machine_has(street: Street, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        tool.main(street.words("--threads", 100000))
+    assert caught.value.code == 2 and "--threads: '100000', expected at most" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["none", "pictures/none.jpg"])
 def test_a_path_that_is_not_there(street: Street, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert tool.main(street.words(file_path=street.root / name)) == 1

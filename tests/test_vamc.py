@@ -217,17 +217,17 @@ def test_without_the_vendors_program(place: Path, capsys: pytest.CaptureFixture[
 
 @posix
 def test_another_program_of_the_name_is_not_taken(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    install(place / "bin", "vamc", "a player of chiptunes")
-    assert vendor_tool("vamc", "compile") is None
-    assert cli.main(["vamc", "build", "int8.yaml", "--backend", "vacc"]) == 1
-    assert "not on PATH" in capsys.readouterr().err
+    for help_text in ("a player of chiptunes", "vamc: compile chiptunes for the vaccination", "usage: vamc play"):
+        install(place / "bin", "vamc", help_text)
+        assert cli.main(["vamc", "build", "int8.yaml", "--backend", "vacc"]) == 1
+        assert "not on PATH" in capsys.readouterr().err
 
 
 @posix
-@pytest.mark.parametrize("code", [0, 7])
-def test_the_vendors_program_is_called(place: Path, code: int) -> None:
-    tool = install(place / "bin", "vamc", "vamc compile CONFIG", f'echo "$@" > called; exit {code}')
-    assert vendor_tool("vamc", "compile") == tool
+@pytest.mark.parametrize(("code", "help_text"), [(0, "Usage: vamc compile CONFIG"), (7, "Compile networks for VACC")])
+def test_the_vendors_program_is_called(place: Path, code: int, help_text: str) -> None:
+    tool = install(place / "bin", "vamc", help_text, f'echo "$@" > called; exit {code}')
+    assert vendor_tool("vamc", ("compile",)) == tool and vendor_tool("vamc", ("compile", "else")) is None
     assert cli.main(["vamc", "compile", "int8.yaml", "--backend", "vacc"]) == code
     assert (place / "called").read_text() == "compile int8.yaml\n"
     assert not (place / "vacc").exists()
@@ -241,4 +241,4 @@ def test_a_program_that_dies_or_does_not_start(place: Path) -> None:
     broken.chmod(0o755)
     with pytest.raises(DataError, match="broken"):
         hand_over(broken, [])
-    assert vendor_tool("broken", "x") is None
+    assert vendor_tool("broken", ("x",)) is None

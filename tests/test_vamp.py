@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from flows import COUNT, Flow, make_flow, names, outputs_in, vamp
-from small_networks import expected, write_vdsp
+from small_networks import expected, write_network, write_vdsp
 
+from hrnetae.files.model_folder import Manifest, TensorInfo, write_model
 from hrnetae.files.npz import write_arrays
+from hrnetae.runtime.vamp import Vamp, VampRun
 from hrnetae.tools import cli, vamp_options
 from hrnetae.tools.vamp_report import latency_us
 
@@ -234,6 +238,13 @@ def test_a_config_file_takes_the_place_of_options(
         (("-i", "3:1"), "a range like 1:4"),
         (("-d", "[a]"), "a list like"),
         (("-b", "0"), "whole number of 1 or more"),
+        (("-i", "1:999999999999"), "-i/--instance: '999999999999', expected at most"),
+        (("-d", "0:999999999999"), "expected numbers of devices below 1024"),
+        (("-d", "[0,999999999999]"), "expected numbers of devices below 1024"),
+        (("-s", "[3,200000,200000]"), "'[3,200000,200000]', expected sides up to 32767"),
+        (("-s", "[3,30000,30000]"), "at most 67108864 pixels"),
+        (("--threads", "100000"), "--threads: '100000', expected at most"),
+        (("-p", "100000"), "-p/--processes: '100000', expected at most"),
         (("--percentiles", "[101]"), "from 0 to 100"),
         (("-s", "[1,224,224]"), "expected one picture as [3,H,W]"),
         (("-s", "[[3,2,2],[3,2,2]]"), "expected one picture as [3,H,W]"),
@@ -326,8 +337,32 @@ def test_the_vendors_vamp_is_called_with_the_line(tmp_path: Path, monkeypatch: p
     for backend, kept in (("vacc", []), ("vsx", ["--backend", "vsx"]), ("vastpipe", ["--backend", "vastpipe"])):
         (tmp_path / "bin" / "words").unlink(missing_ok=True)
         assert vamp([*line, *ours, "--backend", backend]) == 7
-        want = ["-m", "x/mod", "--vdsp_params", "y.json", "-i", "2", "p", "2", "--hwconfig", "h.json", *kept]
+        want = ["-m", "x/mod", "--vdsp_params", "y.json", "-i", "2", "--hwconfig", "h.json", *kept, "p", "2"]
         assert (tmp_path / "bin" / "words").read_text().split("\n")[:-1] == want
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell script as the vendor's tool")
+@pytest.mark.parametrize(
+    ("words", "want"),
+    [
+        (("--prov", "cpu", "--thr", "2", "--res", "--js", "--back", "vacc", "-i2"), ["-i", "2"]),
+        (("--prov=cpu", "--back=vacc", "--thr=2", "--inst", "1:2"), ["--instance", "1:2"]),
+        (("--back=vsx", "--verb"), ["--backend", "vsx", "--verbose", "1"]),
+        (("-i", "2", "-i", "3", "--backend", "vacc"), ["-i", "3"]),
+        (("-c", "cc.yaml", "-b", "4"), ["--hwconfig", "h.json", "-b", "4"]),
+    ],
+)
+def test_options_of_ours_stay_here_however_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], want: list[str]
+) -> None:
+    put_on_path(tmp_path / "bin", monkeypatch, "usage: vamp [options]  -m, --model_prefix")
+    monkeypatch.chdir(tmp_path)
+    own = "provider: cpu\nthreads: 2\njson: true\nresume: false\nbackend: vacc\n"
+    Path("cc.yaml").write_text(own + "batch_size: 2\nhwconfig: h.json\n")
+    assert vamp(["-m", "x/mod", *words]) == 7
+    found = (tmp_path / "bin" / "words").read_text().split("\n")[:-1]
+    assert sorted(found) == sorted(["-m", "x/mod", *want])
+    assert all(found[found.index(name) + 1] == value for name, value in zip(want[::2], want[1::2], strict=True))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell script as the other tool")
@@ -363,6 +398,54 @@ def test_bad_inputs_are_listed_and_the_rest_is_made(tmp_path: Path, capsys: pyte
         assert list(outputs_in(out)) == ["output_000001.npz", "output_000004.npz"]
         lines = captured.err.splitlines()
         assert len(lines) == 6 and "5 of 7 inputs failed" in lines[-1]
+
+
+def test_an_input_that_fails_in_any_run_of_a_range_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = make_flow(tmp_path)
+    late = tmp_path / "in" / "picture 4.npz"
+    content = late.read_bytes()
+    late.unlink()
+    run = Vamp.run
+
+    def then_it_comes(self: Vamp, *words: Any) -> VampRun:  # another program puts it there after the first run
+        done = run(self, *words)
+        late.write_bytes(content)
+        return done
+
+    monkeypatch.setattr(Vamp, "run", then_it_comes)
+    assert vamp(flow.listed(tmp_path / "out", "-i", "1:2", "--json")) == 1
+    captured = capsys.readouterr()
+    assert [each["line"] for each in json.loads(captured.out)["failed"]] == [5]
+    lines = captured.err.splitlines()
+    assert "line 5: " in lines[0] and "no such file" in lines[0]
+    assert "1 of 7 inputs failed, 7 outputs made (by the last of 2 runs)" in lines[1] and len(lines) == 2
+
+
+def test_a_model_that_its_manifest_does_not_tell_of_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = make_flow(tmp_path)
+    folder = flow.model.parent
+    onnx = (folder / "mod.onnx").read_bytes()
+    other = write_network(tmp_path / "other.onnx", seed=5).read_bytes()
+    (folder / "mod.onnx").unlink()
+    tensor = TensorInfo("input.1", (1, 3, 64, 64), "float32")
+    manifest = Manifest(
+        "small", "onnxruntime", "fp32", "", (tensor,), (), {}, hashlib.sha256(onnx).hexdigest(), versions={}
+    )
+    write_model(folder, onnx, manifest)
+    assert vamp(flow.listed(tmp_path / "out")) == 0
+    (folder / "mod.onnx").write_bytes(other)
+    capsys.readouterr()
+    assert vamp(flow.listed(tmp_path / "out")) == 1
+    message = capsys.readouterr().err
+    assert (
+        message.count("\n") == 1
+        and f"{folder / 'mod.onnx'}: sha256 {hashlib.sha256(other).hexdigest()[:12]}" in message
+    )
+    assert f"expected {manifest.sha256[:12]} as in mod.json" in message
 
 
 def test_without_opencv_one_line_says_so(

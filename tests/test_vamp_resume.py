@@ -16,6 +16,8 @@ import pytest
 from flows import COUNT, make_flow, names, outputs_in, vamp
 from small_networks import expected, write_network, write_vdsp
 
+from hrnetae.files.npz import write_arrays
+
 
 def test_resume_makes_what_is_missing_to_the_same_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flow = make_flow(tmp_path)
@@ -72,6 +74,86 @@ def test_a_new_run_leaves_no_outputs_of_the_old_one(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == sorted(
         ["notes.txt", "run.json", *(name for name in names(COUNT) if name != "output_000003.npz")]
     )
+
+
+def test_resume_makes_outputs_of_other_inputs_anew(tmp_path: Path) -> None:
+    flow, other = make_flow(tmp_path / "a"), make_flow(tmp_path / "b")
+    out = tmp_path / "out"
+    assert vamp(flow.listed(out)) == 0
+    for number, picture in enumerate(other.pictures):  # under the same names, of the same sizes and times
+        path = other.root / "in" / f"picture {number}.npz"
+        write_arrays(path, {"input_0": 255 - picture})
+        before = (flow.root / "in" / path.name).stat()
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    words = ("--datalist", other.datalist)
+    assert vamp(flow.listed(tmp_path / "fresh", *words)) == 0
+    assert vamp(flow.listed(out, *words, "--resume")) == 0
+    assert outputs_in(out) == outputs_in(tmp_path / "fresh")
+
+
+def test_resume_makes_outputs_of_changed_inputs_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = make_flow(tmp_path)
+    out = tmp_path / "out"
+    gone, changed = (tmp_path / "in" / f"picture {number}.npz" for number in (1, 4))
+    content = gone.read_bytes()
+    gone.unlink()
+    assert vamp(flow.listed(out)) == 1
+    gone.write_bytes(content)  # what failed may be put right
+    write_arrays(changed, {"input_0": 255 - flow.pictures[4]})
+    capsys.readouterr()
+    assert vamp(flow.listed(out, "--resume", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["already_finished"] == COUNT - 2
+    assert vamp(flow.listed(tmp_path / "fresh")) == 0
+    assert outputs_in(out) == outputs_in(tmp_path / "fresh")
+    gone.unlink()
+    assert vamp(flow.listed(out, "--resume")) == 1
+    assert names(COUNT)[1] not in outputs_in(out)
+
+
+def test_a_shorter_run_leaves_no_outputs_of_the_longer_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = make_flow(tmp_path)
+    out = tmp_path / "out"
+    vamp(flow.listed(out))
+    (out / "notes.npz").write_bytes(b"mine")
+    short = tmp_path / "short.txt"
+    short.write_text("".join(flow.datalist.read_text().splitlines(keepends=True)[:4]))
+    other = write_network(tmp_path / "other.onnx", seed=5)
+    capsys.readouterr()
+    assert vamp(flow.listed(out, "-m", other, "--datalist", short)) == 0
+    message = capsys.readouterr().err
+    assert f"{out}: 3 outputs of an earlier run are removed" in message and message.count("\n") == 1
+    assert list(outputs_in(out)) == ["notes.npz", *names(4)]
+    assert sorted(json.loads((out / "run.json").read_text())["outputs"]) == names(4)
+
+
+def test_outputs_that_no_record_tells_of_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = make_flow(tmp_path)
+    out = tmp_path / "out"
+    vamp(flow.listed(out))
+    short = tmp_path / "short.txt"
+    short.write_text("".join(flow.datalist.read_text().splitlines(keepends=True)[:4]))
+    before = outputs_in(out)
+    for record in (None, "{", json.dumps({"outputs": {"../in/picture 0.npz": "x"}})):
+        (out / "run.json").unlink(missing_ok=True)
+        if record is not None:
+            (out / "run.json").write_text(record)
+        capsys.readouterr()
+        assert vamp(flow.listed(out, "--datalist", short)) == 1
+        message = capsys.readouterr().err
+        assert f"{out}: 3 outputs beyond the datalist" in message and message.count("\n") == 1
+        assert outputs_in(out) == before
+
+
+def test_a_record_removes_nothing_outside_of_its_folder(tmp_path: Path) -> None:
+    flow = make_flow(tmp_path)
+    out = tmp_path / "out"
+    vamp(flow.listed(out))
+    record = json.loads((out / "run.json").read_text())
+    outside = tmp_path / "in" / "picture 0.npz"
+    record["outputs"] |= {"../in/picture 0.npz": "x", str(outside): "x", "../datalist.txt": "x"}
+    (out / "run.json").write_text(json.dumps(record))
+    assert vamp(flow.listed(out)) == 0
+    assert outside.exists() and flow.datalist.exists()
 
 
 def start(words: Sequence[str]) -> subprocess.Popen[str]:

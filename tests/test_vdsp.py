@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from hrnetae.files.errors import DataError
 from hrnetae.files.vdsp import LETTERBOX, RESIZE, RESIZE_CROP, SHORT_EDGE_CROP, VdspParams, read_vdsp_params
+from hrnetae.runtime.preprocessing import normalisation_tables
 
 LETTERBOX_OP = "FUSION_OP_RGB_LETTERBOX_CVTCOLOR_NORM_TENSOR"
 # The file of the model page, as it stands there.
@@ -40,6 +42,7 @@ PAGE = """{
         "ResizeType": "BILINEAR_CV"
     }
 }"""
+DIVIDED = {"NormaType": "MINUSMEAN_DIVSTD", "Mean": 0}
 MEAN = tuple(float(np.float16(value)) for value in (0.485, 0.456, 0.406))
 STD = tuple(float(np.float16(value)) for value in (0.229, 0.224, 0.225))
 # As mmdeploy writes it: the bits of float16.
@@ -227,9 +230,9 @@ def test_nothing_to_warn_of(tmp_path: Path, settings: dict[str, Any]) -> None:
         (op({"ColorCvtCode": "YUV2RGB_NV12"}), ["ColorCvtCode", "BGR2RGB"]),
         (op({"ResizeType": "LANCZOS_CV"}), ['ResizeType "LANCZOS_CV"', "BILINEAR_PILLOW"]),
         (op({"EdgePaddingType": "REFLECT"}), ['EdgePaddingType "REFLECT"', "CONSTANT"]),
-        (op({"OimageWidth": 0}), ["OimageWidth 0", "1 or more"]),
+        (op({"OimageWidth": 0}), ["OimageWidth 0", "1 to 16384"]),
         (op({"OimageWidth": 1.5}), ["OimageWidth 1.5"]),
-        (op({"CropX": -1}), ["CropX -1", "0 or more"]),
+        (op({"CropX": -1}), ["CropX -1", "0 to 16384"]),
         (op({"OimageHeight": "512"}), ['OimageHeight "512"']),
         (op({"Padding": [114, 114]}), ["Padding [114, 114]", "red, green and blue"]),
         (op({"Padding": [114, 114, 256]}), ["Padding"]),
@@ -243,6 +246,19 @@ def test_nothing_to_warn_of(tmp_path: Path, settings: dict[str, Any]) -> None:
         (FLAT | {"meanr": -1}, ["Mean -1"]),
         (FLAT | {"stdr": 0x7C00}, ["Std 31744", "inf"]),
         (FLAT | {"stdr": 0}, ["Std [0.0, "]),
+        (op({"PaddingLeft": math.inf}), ["PaddingLeft Infinity", "0 to 16384"]),
+        (op({"PaddingLeft": math.nan}), ["PaddingLeft NaN", "0 to 16384"]),
+        (op({"PaddingLeft": 10**400}), ["PaddingLeft 1000", "0 to 16384"]),
+        (op({"ResizeWidth": 16385}), ["ResizeWidth 16385", "1 to 16384"]),
+        (op({"CropY": 1e300}), ["CropY 1e+300"]),
+        (op({"Padding": [math.inf, 0, 0]}), ["Padding [Infinity, 0, 0]"]),
+        (op({"Mean": [10**400, 0, 0]}), ["Mean [1000", "three numbers that float32 can hold"]),
+        (op({"Mean": [0, -1e300, 0]}), ["Mean [0, -1e+300, 0]", "three numbers that float32 can hold"]),
+        ('{"OpType": ' + "1" * 5000 + "}", ["not JSON"]),
+        (op(DIVIDED | {"Std": [1e-300, 1, 1]}), ["Std [1e-300, 1.0, 1.0]", "(x - Mean) / Std out of float32"]),
+        (op(DIVIDED | {"Std": [1, 7e-37, 1]}), ["Std [1.0, 7e-37, 1.0]"]),  # 255 / 7e-37 is 3.6e38
+        (op(DIVIDED | {"Mean": 3e38, "Std": [1, 1, -0.5]}), ["Std [1.0, 1.0, -0.5]"]),
+        (op(DIVIDED | {"NormaType": "DIV255_MINUSMEAN_DIVSTD", "Std": 1e-39}), ["(x / 255 - Mean) / Std out of"]),
     ],
 )
 def test_what_is_refused(tmp_path: Path, content: object, parts: list[str]) -> None:
@@ -251,6 +267,13 @@ def test_what_is_refused(tmp_path: Path, content: object, parts: list[str]) -> N
     assert "\n" not in str(error.value)
     for part in [str(tmp_path / "vdsp.json"), *parts]:
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(("norm_type", "std"), [("MINUSMEAN_DIVSTD", 8e-37), ("DIV255_MINUSMEAN_DIVSTD", 3e-39)])
+def test_the_smallest_std_gives_finite_input(tmp_path: Path, norm_type: str, std: float) -> None:
+    """255 / 8e-37 = 3.2e38 and 1 / 3e-39 = 3.3e38 are within float32, which ends at 3.4e38."""
+    params = read(tmp_path, op({"NormaType": norm_type, "Mean": 0, "Std": std}))
+    assert np.isfinite(normalisation_tables(params)).all()
 
 
 def test_a_byte_order_mark(tmp_path: Path) -> None:

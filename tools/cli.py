@@ -22,7 +22,7 @@ VERBS = MappingProxyType(
         "eval": ("hrnetae.tools.eval", "COCO metrics of a folder of network outputs"),
         "predict": ("hrnetae.tools.predict", "the people in pictures, a video or what a camera sees"),
         "compare": ("hrnetae.tools.compare", "what other results of the same pictures lost and won"),
-        "demo": ("hrnetae.tools.demo", "the same on bundled synthetic outputs, to try it out"),
+        "demo": ("hrnetae.tools.demo", "the whole flow on drawn pictures with a bundled network, to try it out"),
     }
 )
 _INTERRUPTED = 130  # what shells report for a command that was stopped with ctrl-c

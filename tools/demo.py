@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnetae.files import DataError, atomic_write
+from hrnetae.files.pictures import require_cv2
 from hrnetae.tools.demo_flow import (
     CALIBRATION_SEEDS,
     DTYPES,
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(folder: Folder, pictures: int) -> dict[str, Variant]:
     """All steps; what they do is told on stderr. Errors: DataError, OSError."""
+    require_cv2()  # before anything is claimed
     claim(folder)
     _tell(f"drawing {pictures} pictures, and {len(CALIBRATION_SEEDS)} to calibrate with")
     draw_pictures(folder, pictures)

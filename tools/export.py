@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hrnetae.files.errors import DataError
-from hrnetae.tools.options import Parser, complain, positive
+from hrnetae.tools.options import Parser, complain, positive, whole_to
 
 PROG = "hrnetae export"
 UNTRAINED = ("w32", "w48", "higher_w32", "higher_w48")
 _EXAMPLE = f"{PROG} hrnet_w32_coco_512x512.pth --shape 1 3 512 512 --verify --output-file hrnet.onnx"
+_JOINTS = 1000  # the largest sets of whole bodies have a few hundred
+_SIDE = 8192
+_PIXELS = 1 << 25  # of the whole batch: 128 pictures of 512 x 512
+_SEED = (1 << 63) - 1  # what torch's generator takes
 _TORCH = (2, 6)  # the first whose weights-only reading is sound (CVE-2025-32434)
 
 
@@ -44,17 +50,23 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--output_file", type=Path, metavar="FILE", default=Path("hrnet.onnx"), help="the ONNX model to write")
     add("--verify", action="store_true", help="compare ONNX Runtime's outputs with torch's before the file is written")
-    add("--input_name", metavar="NAME", default="input.1", help="of the model's input, as a build file calls it")
+    add(
+        "--input_name",
+        type=_input_name,
+        metavar="NAME",
+        default="input.1",
+        help="of the model's input, as a build file calls it",
+    )
     add("--opset", "--opset_version", type=positive, metavar="N", default=17, help="ONNX operator set, 11 to 20")
     add("--dynamic_batch", action="store_true", help="leave the number of pictures open; --shape's is only an example")
     add("--random_init", choices=UNTRAINED, help="in place of a checkpoint: an untrained network, for benchmarks")
     add(
         "--joints",
-        type=positive,
+        type=whole_to(_JOINTS),
         metavar="N",
         help="joints K, where they cannot be told from the checkpoint; 17 for --random_init",
     )
-    add("--seed", type=int, metavar="N", default=0, help="of the weights for --random_init")
+    add("--seed", type=whole_to(_SEED, 0), metavar="N", default=0, help="of the weights for --random_init")
     add("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -64,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_intermixed_args(argv)  # options may stand between a config and the checkpoint
     checkpoint = _checkpoint(parser, args)
+    _check_size(parser, args.shape)
     try:
         facts = _export(args, checkpoint)
     except (DataError, OSError) as error:
@@ -106,6 +119,25 @@ def _checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Pa
     if len(paths) > 2 or (len(paths) == 2 and paths[0].suffix != ".py"):
         parser.error(f"argument CHECKPOINT: {len(paths)} files, expected one")
     return paths[-1]
+
+
+def _input_name(text: str) -> str:
+    """An argparse type: a name that the exporter would not have to change."""
+    if not text.strip() or not text.isprintable() or text.isdigit():  # torch takes no number for a name
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a name")
+    if re.fullmatch(r"output_\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected another name: so the model's outputs are called")
+    return text
+
+
+def _check_size(parser: argparse.ArgumentParser, shape: Sequence[int]) -> None:
+    """Usage error for an input that no machine takes; what the network does not take is told by the export."""
+    if len(shape) != 4 or min(shape) < 1:
+        return
+    batch, _, height, width = shape
+    if max(height, width) > _SIDE or math.prod((batch, height, width)) > _PIXELS:
+        given = " ".join(map(str, shape))
+        parser.error(f"argument --shape: {given}, expected sides up to {_SIDE} and at most {_PIXELS} pixels in all")
 
 
 def _require_torch() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from hrnetae.decoder import available_processors
 from hrnetae.params import MODES, DecodeParams
 
 _PARAM_HELP = MappingProxyType(
@@ -32,6 +34,7 @@ _PARAM_HELP = MappingProxyType(
         "input_size": "mmpose1: the network's input in pixels; 4 x the map where not given",
     }
 )
+_AT_ONCE = 64  # more than that is a slip of the keyboard, which the system would answer by never ending
 _NUMBERS = MappingProxyType({"int": int, "float": float})
 _METAVARS = MappingProxyType({"int": "N", "float": "X"})
 
@@ -46,9 +49,13 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog,
             description=description,
-            epilog=f"example: {example}",
             formatter_class=_Defaults,
         )
+        self._example = example
+
+    def format_help(self) -> str:
+        """The example stands as it is, however narrow the terminal: a wrapped one could not be copied."""
+        return f"{super().format_help()}\nexample: {self._example}\n"
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         return super().parse_known_args(with_underscores(sys.argv[1:] if args is None else args), namespace)
@@ -98,6 +105,35 @@ def positive(text: str) -> int:
     return value
 
 
+def whole_to(most: int, least: int = 1) -> Callable[[str], int]:
+    """An argparse type: a whole number from ``least`` to ``most``."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{_cut(text)!r}, expected a whole number from {least} to {most}")
+        return value
+
+    return read
+
+
+def at_once(text: str) -> int:
+    """An argparse type: how many threads, sessions or processes; at most 64 for each processor that is there."""
+    value, processors = positive(text), available_processors()
+    most = _AT_ONCE * processors
+    if value > most:
+        here = "one processor" if processors == 1 else f"{processors} processors"
+        raise argparse.ArgumentTypeError(f"{_cut(text)!r}, expected at most {most} ({here} here, {_AT_ONCE} for each)")
+    return value
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
 def add_decode_params(parser: argparse.ArgumentParser) -> None:
     """Every field of DecodeParams as an option of its own name and default."""
     group = parser.add_argument_group("decoder", "defaults: the reference's")
@@ -124,5 +160,8 @@ def decode_params(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
 
 
 def complain(prog: str, error: BaseException | str) -> None:
-    """One line on stderr, whatever the message holds."""
-    print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+    """One line on stderr, whatever the message holds. An OSError's begins with the path, as those of DataError do."""
+    message = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        message = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)

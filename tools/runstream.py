@@ -15,7 +15,7 @@ from hrnetae.files.pictures import silence_opencv
 from hrnetae.runtime.processes import RunReport
 from hrnetae.runtime.runstream import Runstream, RunstreamJob, Shapes, Teller, model_of_info
 from hrnetae.runtime.sessions import CPU
-from hrnetae.tools.options import Parser, complain, positive
+from hrnetae.tools.options import Parser, at_once, complain, positive
 from hrnetae.tools.progress import progress_bar
 
 PROG = "hrnetae runstream"
@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--batch", type=positive, default=1, metavar="N", help="pictures that go through the network together")
     add("--device_id", "--device", type=int, default=0, metavar="N", help="the accelerator, where there are several")
     add("--provider", default=CPU, metavar="NAME", help="an installed ONNX Runtime execution provider, as cpu or cuda")
-    add("--threads", type=positive, metavar="N", help="threads of the network; else one per processor")
+    add("--threads", type=at_once, metavar="N", help="threads of the network; else one per processor")
     add("--resume", action="store_true", help="keep the outputs of an interrupted run and make the others")
     add("--json", action="store_true", help="print one JSON object")
     return parser

@@ -1,7 +1,7 @@
 """Train the demo's network anew: ``python -m hrnetae.tools.train_demo --work DIR`` (torch, about an hour on one core).
 
-For maintainers. Draws scenes, trains on them, watches the AP of other scenes, and writes the best network as ONNX. What
-is in DIR is taken up again; the seeds of the demo's own scenes are never trained on.
+For maintainers. Draws scenes, denser ones than the demo's, trains on them, watches the AP of others, and writes the
+best network as ONNX. What is in DIR is taken up again; the seeds of the demo's scenes are never trained on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnetae.decoder import Decoder
-from hrnetae.evaluation.drawn_scenes import MOST_FIGURES, DrawnScene, draw_scene, scenes_ground_truth
+from hrnetae.evaluation.drawn_scenes import DENSE, MOST_FIGURES, DrawnScene, draw_scene, scenes_ground_truth
 from hrnetae.evaluation.ground_truth import GroundTruth
 from hrnetae.evaluation.metrics import keypoint_metrics
 from hrnetae.evaluation.results import Results
@@ -115,7 +115,7 @@ def drawn_samples(path: Path, count: int) -> tuple[Pictures, Joints]:
     pictures = np.empty((count, SIDE, SIDE, 3), np.uint8)
     joints = np.empty((count, MOST_FIGURES, len(COCO17), 3), np.float32)
     for i in range(count):
-        pictures[i], joints[i] = as_sample(draw_scene(FIRST_TRAINING_SEED + i))
+        pictures[i], joints[i] = as_sample(draw_scene(FIRST_TRAINING_SEED + i, DENSE))
     with atomic_write(path) as stream:
         np.savez(stream, pictures=pictures, joints=joints, allow_pickle=False)
     return pictures, joints

@@ -12,13 +12,15 @@ from hrnetae.files.errors import DataError
 from hrnetae.files.vamc_config import read_vamc_config
 from hrnetae.runtime.build import BuildReport, build
 from hrnetae.runtime.vacc import hand_over, vendor_tool
-from hrnetae.tools.options import Parser, complain, positive
+from hrnetae.tools.options import Parser, at_once, complain
 from hrnetae.tools.progress import progress_bar
 
 PROG = "hrnetae vamc"
 BACKENDS = ("onnxruntime", "vacc")
 _ACTIONS = ("build", "compile")
-_MARK = "compile"  # the help of the vendor's program names its own verbs
+# What the help of the vendor's program is asked for. Its text is not public, but two things cannot well be missing: the
+# verb that all pages use, and either a usage line of that program's name or the accelerator's software by its name.
+_MARKS = (r"\bcompile\b", r"usage:\s*(\S*/)?vamc\b|\bvacc\b|\btvm_vacc\b|\bvastai")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("config", type=Path, metavar="CONFIG.yaml", help="the build file, of either schema")
     add("--backend", choices=BACKENDS, default=BACKENDS[0], help="what builds it; vacc: the vendor's own vamc")
     add("--out", type=Path, metavar="DIR", help="model folder to write, in place of the one that the file names")
-    add("--threads", type=positive, metavar="N", help="threads for calibration; all processors where not given")
+    add("--threads", type=at_once, metavar="N", help="threads for calibration; all processors where not given")
     add("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _by_vendor(action: str, config: Path) -> int:
-    tool = vendor_tool("vamc", _MARK)
+    tool = vendor_tool("vamc", _MARKS)
     if tool is None:
         raise DataError("--backend vacc: the vendor's vamc is not on PATH, expected it installed and activated")
     return hand_over(tool, [action, str(config)])

@@ -11,7 +11,7 @@ from typing import Any
 from hrnetae.files.atomic import atomic_write, check_writable
 from hrnetae.files.errors import DataError
 from hrnetae.runtime.vacc import hand_over, vendor_tool
-from hrnetae.runtime.vamp import Vamp, VampRun
+from hrnetae.runtime.vamp import Vamp, VampRun, all_failed
 from hrnetae.tools.options import complain
 from hrnetae.tools.progress import progress_bar
 from hrnetae.tools.vamp_options import OWN_BACKEND, PROG, build_parser, job_of, parse, remarks, vendor_words
@@ -19,7 +19,7 @@ from hrnetae.tools.vamp_report import as_data, model_lines, run_lines
 
 __all__ = ["build_parser", "main"]
 
-_VENDOR_MARK = "model_prefix"  # other programs are called vamp, too; only the right one's help has this
+_VENDOR_MARKS = ("model_prefix",)  # other programs are called vamp, too; only the right one's help has this
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser, args, strays = parse(argv)
         if args.backend != OWN_BACKEND:
-            return _hand_over(args.backend, argv)
+            return _hand_over(args.backend, vendor_words(parser, args, argv))
         job = job_of(parser, args)
         for line in remarks(args, strays):
             complain(PROG, f"warning: {line}")
@@ -44,12 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _hand_over(backend: str, argv: Sequence[str] | None) -> int:
-    tool = vendor_tool("vamp", _VENDOR_MARK)
+def _hand_over(backend: str, words: Sequence[str]) -> int:
+    tool = vendor_tool("vamp", _VENDOR_MARKS)
     if tool is None:
         raise DataError(f"--backend {backend}: the vendor's vamp is not on PATH, expected it, or --backend onnxruntime")
     complain(PROG, f"backend: {tool}")
-    return hand_over(tool, vendor_words(argv))
+    return hand_over(tool, words)
 
 
 def _run_all(vamp: Vamp, args: argparse.Namespace) -> list[VampRun]:
@@ -74,12 +74,17 @@ def _report(vamp: Vamp, runs: list[VampRun], args: argparse.Namespace) -> int:
         _write_yaml(args.file_report, data)
     if args.json:
         print(json.dumps(data))
-    failed = runs[-1].failed
+    failed = all_failed(runs)
     for sample, reason in failed:
         complain(PROG, f"line {sample + 1}: {reason}")
     if failed:
-        complain(PROG, f"{len(failed)} of {len(vamp.todo)} inputs failed, {runs[-1].samples} outputs made")
+        made = f"{runs[-1].samples} outputs made{_of_the_last(runs)}"
+        complain(PROG, f"{len(failed)} of {len(vamp.todo)} inputs failed, {made}")
     return 1 if failed else 0
+
+
+def _of_the_last(runs: list[VampRun]) -> str:
+    return f" (by the last of {len(runs)} runs)" if len(runs) > 1 else ""
 
 
 def _write_yaml(path: Any, data: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from hrnetae import __version__
 from hrnetae.files.errors import DataError
 from hrnetae.runtime.sessions import CPU
 from hrnetae.runtime.vamp import VampJob
-from hrnetae.tools.options import Parser, positive, with_underscores
+from hrnetae.tools.options import Parser, at_once, positive, with_underscores
 
 PROG = "hrnetae vamp"
 OWN_BACKEND = "onnxruntime"
@@ -53,8 +53,11 @@ _NO_MEANING = (
     ("none_vaml", "N", int, 0, "1: no reading of the card's sensors"),
     ("freqlist", "LIST", str, None, "clocks: [OCLK,ODSPCLK,CCLK,DLC,SOC]"),
 )
-# Options that the vendor's tool does not know, and how many words follow each.
-_OURS = MappingProxyType({"provider": 1, "threads": 1, "json": 0, "resume": 0})
+# Options that the vendor's tool does not know, and the config file, which may hold such.
+_NOT_THE_VENDORS = frozenset(("provider", "threads", "json", "resume", "config"))
+_MOST_NUMBERS = 1024  # in a range or list, and the highest of a device
+_SIDE = 32767  # what OpenCV resizes
+_PIXELS = 1 << 26  # 8192 x 8192
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -109,7 +112,7 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         help="sessions per device, or a range of numbers, each of which is run",
     )
     _add(group, "device_id", type=devices, default="0", metavar="N|A:B|LIST", help="as 0, 0:3 or [0,2]")
-    _add(group, "processes", type=positive, default=1, metavar="N", help="processes that share the instances")
+    _add(group, "processes", type=at_once, default=1, metavar="N", help="processes that share the instances")
     _add(group, "iterations", type=positive, default=1024, metavar="N", help="samples of a run without a datalist")
     _add(
         group,
@@ -143,7 +146,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_own(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("ONNX Runtime")
     _add(group, "provider", default=CPU, metavar="NAME", help="an installed execution provider, as cpu or cuda")
-    _add(group, "threads", type=positive, metavar="N", help="of every session; else the processors / instances")
+    _add(group, "threads", type=at_once, metavar="N", help="of every session; else the processors / instances")
     _add(group, "resume", action="store_true", help="keep the outputs of an interrupted run and make the others")
     _add(group, "json", action="store_true", help="print one JSON object")
 
@@ -158,11 +161,17 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse
     args, strays = parser.parse_known_args(words)
     if args.config is not None:
         # As if they stood first on the line, so that the line itself decides.
-        args, strays = parser.parse_known_args([*_config_words(parser, args.config), *words])
+        args, strays = parser.parse_known_args(_all_words(parser, args, words))
     unknown = [word for word in strays if word.startswith("-") and not _is_number(word)]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return parser, args, strays
+
+
+def _all_words(parser: argparse.ArgumentParser, args: argparse.Namespace, argv: Sequence[str] | None) -> list[str]:
+    """The line's words, those of its config file in front."""
+    words = with_underscores(sys.argv[1:] if argv is None else argv)
+    return words if args.config is None else [*_config_words(parser, args.config), *words]
 
 
 def job_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> VampJob:
@@ -209,23 +218,44 @@ def remarks(args: argparse.Namespace, strays: Sequence[str]) -> list[str]:
     return lines
 
 
-def vendor_words(argv: Sequence[str] | None) -> list[str]:
-    """The command line for the vendor's vamp: without our own options."""
-    words = with_underscores(sys.argv[1:] if argv is None else argv)
-    kept: list[str] = []
-    at = 0
-    while at < len(words):
-        name, equals, value = words[at].removeprefix("--").partition("=")
-        long = words[at].startswith("--")
-        values = 0 if equals else 1
-        if long and name in _OURS:
-            at += 1 + min(values, _OURS[name])
-        elif long and name == "backend" and (value or "".join(words[at + 1 : at + 2])) == "vacc":
-            at += 1 + values  # the vendor's default backend
-        else:
-            kept.append(words[at])
-            at += 1
-    return kept
+def vendor_words(parser: argparse.ArgumentParser, args: argparse.Namespace, argv: Sequence[str] | None) -> list[str]:
+    """The command line for the vendor's vamp: every option that was given once, without our own.
+
+    An option of a config file stands on the line, too, unless the line itself has it: the file may hold options of
+    ours. Words that belong to no option stand at the end.
+    """
+    given, strays = _recorder(parser).parse_known_args(_all_words(parser, args, argv))
+    if args.backend == "vacc":
+        del given.backend  # the vendor's default
+    return [word for name, words in vars(given).items() if name not in _NOT_THE_VENDORS for word in words] + strays
+
+
+class _Record(argparse.Action):
+    """Keeps the words of an option as they were given, the last ones of each."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        vars(namespace).pop(self.dest, None)  # its place is that of the last one, too
+        setattr(namespace, self.dest, [option_string] if self.nargs == 0 else [option_string, str(values)])
+
+
+def _recorder(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """A parser of the same options, so that argparse itself says which words belong to which, abbreviations too."""
+    recorder = Parser(PROG, "", "")
+    for name, action in _settable(parser).items():
+        recorder.add_argument(
+            *action.option_strings,
+            dest=name,
+            action=_Record,
+            nargs=action.nargs,
+            const=action.const,
+            default=argparse.SUPPRESS,
+        )
+    return recorder
+
+
+def _settable(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """The options that stand for a value, by their long names."""
+    return {action.dest: action for action in parser._actions if action.dest not in ("help", "version", "?")}
 
 
 def instances(text: str) -> tuple[int, ...]:
@@ -233,15 +263,20 @@ def instances(text: str) -> tuple[int, ...]:
     numbers = _range(text)
     if not numbers or numbers[0] < 1:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 1 or more, or a range like 1:4")
-    return numbers
+    at_once(str(numbers[-1]))
+    return tuple(numbers)
 
 
 def devices(text: str) -> tuple[int, ...]:
     """``0`` -> (0,); ``0:3`` -> (0, 1, 2, 3); ``[0,2]`` -> (0, 2)."""
-    numbers = _whole_list(text) if text.startswith("[") else _range(text)
-    if not numbers or min(numbers) < 0:
+    numbers: Sequence[int] = _whole_list(text) if text.startswith("[") else _range(text)
+    # Of a range only the ends are looked at: it may be one of more numbers than there is time to count.
+    ends = (numbers[0], numbers[-1]) if isinstance(numbers, range) and numbers else tuple(numbers)
+    if not ends or min(ends) < 0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number like 0, a range like 0:3 or a list like [0,2]")
-    return numbers
+    if max(ends) >= _MOST_NUMBERS or len(ends) > _MOST_NUMBERS:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected numbers of devices below {_MOST_NUMBERS}")
+    return tuple(numbers)
 
 
 def percentiles(text: str) -> tuple[float, ...]:
@@ -266,14 +301,14 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _range(text: str) -> tuple[int, ...]:
-    """() for what is none."""
+def _range(text: str) -> range:
+    """Empty for what is none, or for numbers of more digits than anything here has."""
     first, colon, last = text.partition(":")
     try:
         low, high = int(first), int(last) if colon else int(first)
     except ValueError:
-        return ()
-    return tuple(range(low, high + 1))
+        return range(0)
+    return range(low, high + 1)
 
 
 def _whole_list(text: str) -> tuple[int, ...]:
@@ -299,12 +334,16 @@ def _picture_shape(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
     whole = isinstance(shape, list) and all(type(length) is int and length > 0 for length in shape)
     if not whole or len(shape) != 3 or shape[0] != 3:
         parser.error(f"argument -s/--shape: {args.shape!r}, expected one picture as [3,H,W]")
+    if max(shape) > _SIDE or shape[1] * shape[2] > _PIXELS:
+        parser.error(
+            f"argument -s/--shape: {args.shape!r}, expected sides up to {_SIDE} and at most {_PIXELS} pixels in all"
+        )
     return shape[1], shape[2]
 
 
 def _config_words(parser: argparse.ArgumentParser, path: Path) -> list[str]:
     """The options of a config file as words of a command line."""
-    known = {action.dest: action for action in parser._actions if action.dest not in ("help", "version", "config", "?")}
+    known = {name: action for name, action in _settable(parser).items() if name != "config"}
     words: list[str] = []
     for key, value in _read_config(path).items():
         name = str(key).replace("-", "_")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hrnetae.runtime.processes import ProcessReport
 from hrnetae.runtime.sessions import Tensor
-from hrnetae.runtime.vamp import Vamp, VampRun
+from hrnetae.runtime.vamp import Vamp, VampRun, all_failed
 
 _DTYPES = {"float32": "f4", "float16": "f2"}
 _NOTHING = "n/a"
@@ -80,7 +80,7 @@ def as_data(vamp: Vamp, runs: Sequence[VampRun], wanted: Sequence[float], verbos
         "already_finished": vamp.finished,
         "failed": [
             {"line": sample + 1, "input": vamp.input_name(sample), "error": reason}
-            for sample, reason in runs[-1].failed
+            for sample, reason in all_failed(runs)
         ],
     }
 

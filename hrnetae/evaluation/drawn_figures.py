@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnetae.files.pictures import require_cv2
 from hrnetae.skeleton import COCO17
 
 Float = NDArray[np.float64]
@@ -60,7 +61,7 @@ class Canvas:
 
     def disc(self, at: Float, radius: float, colour: Colour, owner: int) -> None:
         """A filled disc; ``at`` (x, y) and ``radius`` in pixels."""
-        import cv2
+        cv2 = require_cv2()
 
         centre = _fixed(at)
         size = max(1, round(radius * (1 << _SHIFT)))
@@ -69,7 +70,7 @@ class Canvas:
 
     def line(self, start: Float, end: Float, width: float, colour: Colour, owner: int) -> None:
         """A line with round ends, ``width`` pixels wide."""
-        import cv2
+        cv2 = require_cv2()
 
         thickness = max(1, round(width))
         cv2.line(self.picture, _fixed(start), _fixed(end), colour, thickness, cv2.LINE_AA, _SHIFT)
@@ -77,7 +78,7 @@ class Canvas:
 
     def polygon(self, corners: Float, colour: Colour, owner: int) -> None:
         """A filled polygon; ``corners`` (N, 2) in pixels."""
-        import cv2
+        cv2 = require_cv2()
 
         points = np.rint(corners * (1 << _SHIFT)).astype(np.int32)
         cv2.fillPoly(self.picture, [points], colour, cv2.LINE_AA, _SHIFT)

@@ -16,17 +16,35 @@ from numpy.typing import NDArray
 
 from hrnetae.evaluation.drawn_figures import Canvas, Colour, Figure, paint_figure, random_figure
 from hrnetae.evaluation.synthetic import ground_truth
+from hrnetae.files.pictures import require_cv2
 from hrnetae.skeleton import COCO17
 
 LONG_SIDE = (256, 300)  # pixels, of a picture
-HEIGHT = (110.0, 240.0)  # pixels, of a standing figure
 MOST_FIGURES = 6
-FEWEST_JOINTS = 5  # that must be labelled in a figure; others are not drawn
 VISIBLE = 0.5  # share of a joint's disc that shows in a visible joint
 KNOWN = 0.3  # share of it that the figure itself covers in a joint that is hidden but labelled
 
 _HUES = (0.0, 0.12, 0.31, 0.5, 0.64, 0.83)  # well apart to the eye
 _HUE_JITTER = 0.015
+
+
+@dataclass(frozen=True)
+class Crowding:
+    """How hard the figures are to tell apart.
+
+    heights: smallest and largest standing height in pixels. counts: how often 1 to MOST_FIGURES figures are tried.
+    apart: least distance of two figures' middles, in standing heights of the smaller one.
+    fewest_joints: that must be labelled in a figure; others are not drawn.
+    """
+
+    heights: tuple[float, float]
+    counts: tuple[float, ...]
+    apart: float
+    fewest_joints: int
+
+
+LOOSE = Crowding((130.0, 240.0), (0.25, 0.3, 0.2, 0.12, 0.08, 0.05), 0.6, 8)
+DENSE = Crowding((110.0, 240.0), (0.15, 0.25, 0.22, 0.18, 0.12, 0.08), 0.3, 5)
 
 
 @dataclass(frozen=True)
@@ -50,15 +68,15 @@ class DrawnScene:
         return width, height
 
 
-def draw_scene(seed: int) -> DrawnScene:
-    """The scene of a seed, 0 or more. Same seed, same bytes."""
+def draw_scene(seed: int, crowding: Crowding = LOOSE) -> DrawnScene:
+    """The scene of a seed, 0 or more. Same seed and crowding, same bytes."""
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed: {seed!r}, expected a whole number")
     if seed < 0:
         raise ValueError(f"seed: {seed}, expected 0 or more")
     rng = np.random.default_rng(seed)
     width, height = _random_size(rng)
-    figures = _place_figures(rng, width, height)
+    figures = _place_figures(rng, crowding, width, height)
     # What is behind and before the figures has generators of its own: it stays when a figure is taken out.
     behind, before, light = rng.spawn(3)
     background = _background(behind, width, height)
@@ -70,7 +88,7 @@ def draw_scene(seed: int) -> DrawnScene:
         before.bit_generator.state = occluders
         _paint_occluders(before, canvas)
         annotations = [annotation_of(canvas, figure, number) for number, figure in enumerate(figures)]
-        seen = [annotation["num_keypoints"] >= FEWEST_JOINTS for annotation in annotations]
+        seen = [annotation["num_keypoints"] >= crowding.fewest_joints for annotation in annotations]
         if all(seen):
             return DrawnScene(_photograph(light, canvas.picture), annotations)
         figures = [figure for figure, kept in zip(figures, seen, strict=True) if kept]
@@ -91,21 +109,21 @@ def _random_size(rng: np.random.Generator) -> tuple[int, int]:
     return (long, short) if rng.random() < 0.6 else (short, long)
 
 
-def _place_figures(rng: np.random.Generator, width: int, height: int) -> list[Figure]:
+def _place_figures(rng: np.random.Generator, crowding: Crowding, width: int, height: int) -> list[Figure]:
     """From the back to the front; the first is always well inside."""
-    count = int(rng.choice(MOST_FIGURES, p=(0.15, 0.25, 0.22, 0.18, 0.12, 0.08))) + 1
+    count = int(rng.choice(MOST_FIGURES, p=crowding.counts)) + 1
     hues = rng.permutation(_HUES)[:count] + rng.uniform(-_HUE_JITTER, _HUE_JITTER, size=count)
     figures: list[Figure] = []
     middles: list[tuple[NDArray[np.float64], float]] = []
     for i in range(count):
         for _ in range(30):
-            tall = math.exp(rng.uniform(math.log(HEIGHT[0]), math.log(HEIGHT[1])))
+            tall = math.exp(rng.uniform(*np.log(crowding.heights)))
             tall = min(tall, 0.9 * height) if i == 0 else tall
             margin = 0.3 if i == 0 else 0.08
             middle = rng.uniform(margin, 1 - margin, size=2) * (width, height)
             if i == 0:
                 middle[1] = np.clip(middle[1], 0.48 * tall, height - 0.48 * tall)
-            if all(np.linalg.norm(middle - other) > 0.3 * min(tall, size) for other, size in middles):
+            if all(np.linalg.norm(middle - other) > crowding.apart * min(tall, size) for other, size in middles):
                 middles.append((middle, tall))
                 figures.append(random_figure(rng, middle, tall, float(hues[i]) % 1.0))
                 break
@@ -118,7 +136,7 @@ def _place_figures(rng: np.random.Generator, width: int, height: int) -> list[Fi
 
 def _background(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint8]:
     """Coarse patches, a gradient, a pattern and shapes, all of little colour."""
-    import cv2
+    cv2 = require_cv2()
 
     patch = int(rng.integers(12, 40))
     rows, columns = -(-height // patch), -(-width // patch)
@@ -177,9 +195,9 @@ def _dull_colour(rng: np.random.Generator) -> Colour:
 
 def _photograph(rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A little blur, less or more light, and noise."""
-    import cv2
+    cv2 = require_cv2()
 
-    soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.7)).astype(np.float64)
+    soft: NDArray[np.float64] = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.7)).astype(np.float64)
     lit = soft * rng.uniform(0.85, 1.1) + rng.normal(0, rng.uniform(2, 6), size=picture.shape)
     return np.clip(np.rint(lit), 0, 255).astype(np.uint8)
 

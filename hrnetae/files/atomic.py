@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from hrnetae.files.errors import DataError
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[BinaryIO]:
@@ -44,17 +46,28 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise the OSError now that `atomic_write` would raise after long work, as far as can be told beforehand.
+    """Raise now what `atomic_write` would raise after long work, as far as can be told beforehand.
 
     Nothing is left behind, and no folder made.
+    Errors: DataError for a folder, and for a path through a file; OSError where nothing can be written.
     """
     target = Path(path).resolve()
+    if target.is_dir():
+        raise DataError(f"{os.fspath(path)}: a folder, expected the name of a file to write")
     if target.exists() and not target.is_file():
         return
-    folder = next(parent for parent in target.parents if parent.exists())
+    folder = folder_above(path)
     probe = folder / f".{uuid.uuid4().hex}.tmp"
     try:
         probe.open("xb").close()
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from None
     probe.unlink()
+
+
+def folder_above(path: str | os.PathLike[str]) -> Path:
+    """The nearest folder above ``path`` that is there. Errors: DataError where a file is in its place."""
+    nearest = next(parent for parent in Path(path).resolve().parents if parent.exists())
+    if not nearest.is_dir():
+        raise DataError(f"{os.fspath(path)}: {nearest.name} above it is a file, expected a folder")
+    return nearest

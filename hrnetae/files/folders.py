@@ -46,6 +46,14 @@ def numbered(line: int) -> str:
     return f"output_{line:06d}"
 
 
+def numbered_in(folder: Path) -> list[str]:
+    """The file names of numbered outputs in a folder, sorted; none where there is no folder. Errors: OSError."""
+    if not folder.is_dir():
+        return []
+    names = [path.name for path in folder.iterdir() if path.suffix == _EXTENSION]
+    return sorted(name for name in names if _NUMBERED.fullmatch(name.removesuffix(_EXTENSION)))
+
+
 def find_outputs(
     output_data: str | os.PathLike[str],
     datalist: str | os.PathLike[str] | None = None,

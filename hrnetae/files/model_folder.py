@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from hrnetae.files.atomic import folder_above
 from hrnetae.files.errors import DataError, first_names
 
 FORMAT = "hrnetae model 1"
@@ -117,7 +118,8 @@ def read_manifest(path: Path) -> Manifest | None:
 def check_target(folder: Path) -> None:
     """Raise now what `write_model` would raise after the long work.
 
-    Errors: DataError for a folder with other content, which would be lost; OSError where nothing can be written.
+    Errors: DataError for a folder with other content, which would be lost, and for a path through a file; OSError where
+    nothing can be written.
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: a file, expected a folder to write the model to")
@@ -130,8 +132,7 @@ def check_target(folder: Path) -> None:
             raise DataError(
                 f"{folder}: holds {first_names(strange)}, expected a new or empty folder, or one that vamc made"
             )
-    nearest = next(parent for parent in folder.absolute().parents if parent.exists())
-    probe = nearest / f".{uuid.uuid4().hex}.tmp"
+    probe = folder_above(folder) / f".{uuid.uuid4().hex}.tmp"
     try:
         probe.mkdir()
     except OSError as error:

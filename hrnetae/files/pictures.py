@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,8 +16,12 @@ from hrnetae.files.errors import DataError
 
 PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
-_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xd9"
+# A marker is FF and its code. Within a scan FF 00 is a byte of FF, D0 to D7 start the decoder anew; FF FF is filling.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
+_JPEG_ALONE = (b"\x01", b"\xd8")  # markers without a segment
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+_PNG_FRAME = 12  # bytes of a chunk around its content: length, kind and checksum
 
 
 def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -124,5 +129,25 @@ def _decode(cv2: Any, data: bytes) -> NDArray[np.uint8] | None:
 def _is_cut_off(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end mark. Bytes after the mark do no harm."""
     if data.startswith(_JPEG_START):
-        return _JPEG_END not in data
-    return data.startswith(_PNG_START) and _PNG_END not in data
+        return not _jpeg_ends(data)
+    return data.startswith(_PNG_START) and not _png_ends(data)
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether the JPEG's own end mark is there. Segments are stepped over: a thumbnail in one has a mark of its own."""
+    at = 2
+    while marker := _JPEG_MARKER.search(data, at):
+        if marker[1] == _JPEG_END:
+            return True
+        at = marker.end()
+        if marker[1] not in _JPEG_ALONE:
+            at += int.from_bytes(data[at : at + 2])
+    return False
+
+
+def _png_ends(data: bytes) -> bool:
+    """Whether the chunks lead to the last one. The letters of its kind may stand in the content of others."""
+    at = len(_PNG_START)
+    while (kind := data[at + 4 : at + 8]) and kind != _PNG_END:
+        at += _PNG_FRAME + int.from_bytes(data[at : at + 4])
+    return kind == _PNG_END

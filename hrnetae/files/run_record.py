@@ -1,7 +1,7 @@
 """Beside a folder of network outputs: what made them, so that a later run can tell whether they are its own.
 
-``run.json`` in the folder names the backend, the model and the preprocessing. A run that goes on where another one
-stopped may keep what is there only if these are the same.
+``run.json`` in the folder names the backend, the model and the preprocessing, and for every output the input that it
+was made from. A run that goes on where another one stopped may keep an output only if all of these are the same.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from hrnetae.files.atomic import atomic_write
 from hrnetae.files.errors import DataError
 
 RECORD_NAME = "run.json"
-FORMAT = "hrnetae run 1"
+FORMAT = "hrnetae run 2"
+_SUFFIX = ".npz"
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What the bytes of a folder's outputs depend on.
+    """What the bytes of a folder's outputs depend on, all of them alike.
 
     verb: which driver (vamp, runstream). backend: what ran the network, in words. dtype: of the outputs.
     model, vdsp_params, inputs: sha256 of the ONNX file, of the preprocessing's file and of the inputs' names in their
@@ -37,11 +39,14 @@ class RunRecord:
     inputs: str | None = None
 
 
-def write_record(folder: Path, record: RunRecord) -> None:
-    """Write run.json; the folder is made if need be. Errors: OSError."""
-    text = json.dumps({"format": FORMAT, **vars(record)}, indent=1, ensure_ascii=False) + "\n"
+def write_record(folder: Path, record: RunRecord, outputs: Mapping[str, str]) -> None:
+    """Write run.json; the folder is made if need be.
+
+    outputs: by their file names, the inputs that they are made from, see ``input_identity``. Errors: OSError.
+    """
+    content = {"format": FORMAT, **vars(record), "outputs": dict(outputs)}
     with atomic_write(folder / RECORD_NAME) as handle:
-        handle.write(text.encode())
+        handle.write(f"{json.dumps(content, indent=1)}\n".encode())
 
 
 def check_record(folder: Path, record: RunRecord) -> None:
@@ -53,22 +58,53 @@ def check_record(folder: Path, record: RunRecord) -> None:
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
-        if folder.is_dir() and any(entry.suffix == ".npz" for entry in folder.iterdir()):
+        if folder.is_dir() and any(entry.suffix == _SUFFIX for entry in folder.iterdir()):
             raise DataError(f"{folder}: outputs without {RECORD_NAME}, expected those of an earlier run") from None
         return
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}, expected a readable record of the earlier run") from None
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not _is_record(found):
         raise DataError(f"{path}: not what a run leaves there, expected the record of the earlier run")
-    for field in fields(record):
-        was, will_be = found.get(field.name), getattr(record, field.name)
-        if was != will_be:
-            raise DataError(
-                f"{path}: the outputs there are of another run, {field.name} {_short(was)}, expected {_short(will_be)} "
-                "(without --resume all are made anew)"
-            )
+    difference = _first_difference(found, record)
+    if difference is not None:
+        was, will_be = found.get(difference), getattr(record, difference)
+        raise DataError(
+            f"{path}: the outputs there are of another run, {difference} {_short(was)}, expected {_short(will_be)} "
+            "(without --resume all are made anew)"
+        )
+
+
+def is_record_of(folder: Path, record: RunRecord) -> bool:
+    """Whether the folder has a record, and of a run like ``record``."""
+    found = _found(folder)
+    return found is not None and _first_difference(found, record) is None
+
+
+def recorded_outputs(folder: Path) -> dict[str, str]:
+    """The outputs that the folder's record tells of, and what each was made from; none without a record of ours.
+
+    Names that lead out of the folder are left out: the files may be removed by what is said here.
+    """
+    found = _found(folder)
+    outputs = {} if found is None else found["outputs"]
+    return {name: str(made_from) for name, made_from in outputs.items() if _is_plain(name)}
+
+
+def input_identity(path: Path) -> str | None:
+    """What tells an input from every other one and from itself before a change; None where there is no such file.
+
+    Its path without links, size and times in nanoseconds (content, and where the system has it, status): for ten
+    thousand inputs that takes a second, where to read them all would take as long as to run them. A file that was only
+    copied or touched counts as another one, so that the worst mistake is an output that is made twice.
+    """
+    try:
+        real = path.resolve()
+        status = real.stat()
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: a ring of links; ValueError: a NUL in the name
+        return None
+    return f"{real} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -88,3 +124,24 @@ def sha256_of_names(names: tuple[str, ...]) -> str:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) < 64 else text[:12]
+
+
+def _found(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((folder / RECORD_NAME).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if _is_record(found) else None
+
+
+def _is_record(found: Any) -> bool:
+    return isinstance(found, dict) and found.get("format") == FORMAT and isinstance(found.get("outputs"), dict)
+
+
+def _first_difference(found: Mapping[str, Any], record: RunRecord) -> str | None:
+    names = [field.name for field in fields(record)]
+    return next((name for name in names if found.get(name) != getattr(record, name)), None)
+
+
+def _is_plain(name: str) -> bool:
+    return name.endswith(_SUFFIX) and not any(mark in name for mark in "/\\:\0")

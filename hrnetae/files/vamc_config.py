@@ -261,6 +261,8 @@ class _Reader:
         value = self.need(key)
         if not isinstance(value, str) or not value.strip():
             raise self.error(key, value, "text")
+        if not _is_plain(value):
+            raise self.error(key, value, "text that can name a file")
         return value.strip()
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
@@ -271,7 +273,7 @@ class _Reader:
 
     def name(self) -> str:
         name = str(self.need("name")) if isinstance(self.need("name"), (str, int, float)) else ""
-        if not name or name in (".", "..") or set(name) & set("/\\\0"):
+        if not name or name in (".", "..") or set(name) & set("/\\") or not _is_plain(name):
             raise self.error("name", self.need("name"), "a name for the model folder")
         return name
 
@@ -368,6 +370,11 @@ class _Reader:
 
 def _is_count(value: Any, least: int = 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a file could have this name: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _shown(value: Any) -> str:

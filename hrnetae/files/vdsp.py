@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from hrnetae.files.errors import DataError
+from hrnetae.geometry import MOST_SIDE
 
 Triple = tuple[float, float, float]
 
@@ -92,6 +93,7 @@ _ALIASES = MappingProxyType(
 )
 _EDGES = ("PaddingLeft", "PaddingRight", "PaddingTop", "PaddingBottom")
 _DEFAULT_PADDING = 114
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _IMAGENET = (0.485, 0.456, 0.406, 0.229, 0.224, 0.225)
 
 
@@ -160,7 +162,7 @@ def _read_json(name: str) -> Mapping[str, Any]:
         raise DataError(f"{name}: no such file, expected vdsp parameters (JSON)") from None
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}, expected vdsp parameters (JSON)") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise DataError(f"{name}: not JSON ({error}), expected vdsp parameters") from None
     if not isinstance(content, dict):
         raise DataError(f"{name}: a JSON {type(content).__name__}, expected an object with OpType or vdsp_op_type")
@@ -219,10 +221,10 @@ class _Reader:
     def params(self) -> VdspParams:
         kind = self.kind()
         norm_type = self.choice("NormaType", "EQUAL", {name: name for name in _FORMULAS}, _NORM_NUMBERS)
-        short_edge = self.whole("ShortEdgeThreshold", 1) if kind == SHORT_EDGE_CROP else None
+        short_edge = self.whole("ShortEdgeThreshold", 1, MOST_SIDE) if kind == SHORT_EDGE_CROP else None
         output_size = self.size("Oimage")
         if kind == SHORT_EDGE_CROP and output_size == (None, None):
-            side = self.whole("CropSize", 1)
+            side = self.whole("CropSize", 1, MOST_SIDE)
             output_size = (side, side)
         self.choice("EdgePaddingType", "CONSTANT", {"CONSTANT": "CONSTANT"}, {0: "CONSTANT"})
         params = VdspParams(
@@ -242,14 +244,13 @@ class _Reader:
             padding=self.padding(),
             output_size=output_size,
             resize_size=self.size("Resize"),
-            crop=(self.whole("CropX", 0), self.whole("CropY", 0)),
+            crop=(self.whole("CropX", 0, MOST_SIDE), self.whole("CropY", 0, MOST_SIDE)),
             edges=self.edges(),
             short_edge=short_edge,
         )
         if kind == SHORT_EDGE_CROP and short_edge is None:
             raise DataError(f"{self.name}: no short_edge_threshold, expected the short side after resizing")
-        if norm_type in _TAKES_STD and 0 in params.std:
-            raise DataError(f"{self.name}: Std {list(params.std)}, expected numbers other than 0")
+        _check_range(params)
         object.__setattr__(params, "warnings", (*_doubts(params), *self.left_over()))
         return params
 
@@ -280,28 +281,24 @@ class _Reader:
             )
         return names[name]
 
-    def whole(self, key: str, least: int, most: int | None = None) -> int | None:
+    def whole(self, key: str, least: int, most: int) -> int | None:
         value = self.take(key)
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value) or value < least:
-            wrong = True
-        else:
-            wrong = most is not None and value > most
-        if wrong:
-            bounds = f"{least} to {most}" if most is not None else f"{least} or more"
+        whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+        if not whole or not least <= value <= most:
             raise DataError(
-                f"{self.name}: {self.names[_plain(key)]} {_short(value)}, expected a whole number of {bounds}"
+                f"{self.name}: {self.names[_plain(key)]} {_short(value)}, expected a whole number of {least} to {most}"
             )
         return int(value)
 
     def size(self, prefix: str) -> tuple[int | None, int | None]:
-        return self.whole(f"{prefix}Width", 1), self.whole(f"{prefix}Height", 1)
+        return self.whole(f"{prefix}Width", 1, MOST_SIDE), self.whole(f"{prefix}Height", 1, MOST_SIDE)
 
     def edges(self) -> tuple[int, int, int, int] | None:
-        values = [self.whole(key, 0) for key in _EDGES]
+        values = [self.whole(key, 0, MOST_SIDE) for key in _EDGES]
         if all(value is None for value in values):
             return None
         left, right, top, bottom = (value or 0 for value in values)
@@ -331,10 +328,10 @@ class _Reader:
         if isinstance(values, (int, float)):
             values = [values] * 3
         numbers = isinstance(values, list) and all(
-            type(value) in (int, float) and math.isfinite(value) for value in values
+            type(value) in (int, float) and abs(value) <= _FLOAT32_MAX for value in values
         )
         if not numbers or len(values) != 3:
-            raise DataError(f"{self.name}: {key} {_short(values)}, expected three numbers")
+            raise DataError(f"{self.name}: {key} {_short(values)}, expected three numbers that float32 can hold")
         first, second, third = (self.constant(key, value) for value in values)
         return first, second, third
 
@@ -352,6 +349,20 @@ class _Reader:
     def left_over(self) -> list[str]:
         strange = [name for plain, name in self.names.items() if plain not in self.taken | _WITHOUT_EFFECT]
         return [f"{self.name}: {', '.join(strange)} without effect here"] if strange else []
+
+
+def _check_range(params: VdspParams) -> None:
+    """Raise DataError where dividing by Std leaves the numbers that float32 can hold."""
+    if params.norm_type not in _TAKES_STD:
+        return
+    std = f"{params.path}: Std {list(params.std)}"
+    if 0 in params.std:
+        raise DataError(f"{std}, expected numbers other than 0")
+    brightest = 1.0 if params.norm_type == "DIV255_MINUSMEAN_DIVSTD" else 255.0
+    for mean, deviation in zip(params.mean, params.std, strict=True):
+        if max(abs(mean), abs(brightest - mean)) / abs(deviation) > _FLOAT32_MAX:
+            formula = _FORMULAS[params.norm_type]
+            raise DataError(f"{std}, which takes {formula} out of float32, expected numbers further from 0")
 
 
 def _doubts(params: VdspParams) -> list[str]:

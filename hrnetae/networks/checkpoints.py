@@ -61,7 +61,7 @@ def load_network(path: str | os.PathLike[str], joints: int | None = None) -> Pos
 
     joints: K, where the number of output channels alone cannot tell it.
     Errors: DataError that names the file, for one that cannot be read safely, holds another network, or does not fit
-    together; OSError.
+    together.
     """
     state = read_state_dict(path)
     try:
@@ -84,10 +84,15 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The named tensors of a checkpoint file, whatever it holds besides; on the CPU, with the types they were saved in.
 
     Nothing in the file is run: torch's weights-only reader does the work, with stand-ins for what training logs leave.
-    Errors: DataError that names the file; OSError.
+    Errors: DataError that names the file.
     """
-    with open(path, "rb") as stream:  # noqa: PTH123 (any path-like)
-        content = _load(path, stream)
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 (any path-like)
+            content = _load(path, stream)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file, expected a checkpoint") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}, expected a readable checkpoint") from None
     if not isinstance(content, Mapping):
         raise DataError(f"{path}: holds {_kind(content)}, expected a state dict or a checkpoint around one")
     state = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), content)

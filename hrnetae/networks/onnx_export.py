@@ -74,12 +74,14 @@ def to_onnx(
 
     Input ``input_name``: float32 of ``shape`` (N, 3, H, W). Outputs ``output_0``, and for HigherHRNet ``output_1``:
     what the network returns. Batch norms are folded into the convolutions. dynamic_batch: N may be any number later.
+    Errors: DataError for the name of another tensor of the network as that of the input.
     """
     import onnx
 
     names = [f"output_{index}" for index in range(1 + network.architecture.higher)]
     folded = _fold_transposed(network)
     model = onnx.load_model_from_string(_trace(folded, shape, input_name, names, opset, dynamic_batch))
+    _check_input(model, input_name)
     _drop_identities(model)
     _sign(model, network)
     onnx.checker.check_model(model)
@@ -124,6 +126,15 @@ def _trace(
         warnings.simplefilter("ignore")  # it says that it is the older one, and more of the kind
         torch.onnx.export(*arguments, **settings)
     return stream.getvalue()
+
+
+def _check_input(model: Model, input_name: str) -> None:
+    """torch gives two tensors of one name new ones without a word, and a build file would not find its input."""
+    found = model.graph.input[0].name
+    others = {name for node in model.graph.node for name in node.output}
+    others |= {tensor.name for tensor in model.graph.initializer}
+    if found != input_name or input_name in others:
+        raise DataError(f"--input_name {input_name}: the name of another tensor in the network, expected a free one")
 
 
 def _drop_identities(model: Model) -> None:

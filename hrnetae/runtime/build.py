@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,9 +115,11 @@ def _int8(config: VamcConfig, checkpoint: Checkpoint, threads: int | None, progr
     if dataset is None:
         raise DataError(f"{config.file}: no dataset, expected pictures to calibrate int8 with")
     files = list_calibration_files(dataset)
-    feeds = make_feeds(dataset, checkpoint.shapes)
+    with _naming(config.file):
+        feeds = make_feeds(dataset, checkpoint.shapes)
     _refuse_quantised(checkpoint.model, config.checkpoint)
-    skipped = layers_to_skip(checkpoint.model, how)
+    with _naming(config.file):
+        skipped = layers_to_skip(checkpoint.model, how)
     simple = simplify(checkpoint.model, config.checkpoint)
     chosen = plan(simple, skipped)
     if not chosen.nodes:
@@ -137,6 +140,15 @@ def _int8(config: VamcConfig, checkpoint: Checkpoint, threads: int | None, progr
         warnings=warnings,
         bad=found.bad,
     )
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Puts the build file's path before the errors of the block, which name its keys alone."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from None
 
 
 def _describe(config: VamcConfig, chosen: Plan, found: CalibrationResult) -> dict[str, Any]:

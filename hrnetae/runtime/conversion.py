@@ -65,8 +65,8 @@ def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
     written where nothing is. Every file is whole or absent at any moment, and the bytes depend on the pictures alone.
 
     With ``resume`` a picture is left as it is when its files are whole and not older than it.
-    Errors: DataError for no pictures, for names that collide, and where OpenCV is missing; OSError where nothing can be
-    written. A picture that cannot be read stops nothing: it is in the report.
+    Errors: DataError for no pictures, for names that collide or cannot stand in the datalist, and where OpenCV is
+    missing; OSError where nothing can be written. A picture that cannot be read stops nothing: it is in the report.
     """
     started = time.perf_counter()
     require_cv2()
@@ -75,11 +75,10 @@ def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
         raise DataError(f"{job.image_dir}: no pictures in it, expected JPEG, PNG, BMP, TIFF or WebP files")
     targets = [_targets(picture, job) for picture in pictures]
     _check_names(pictures, job.use_flip)
-    for path in (targets[0][0], job.datalist):
-        if path is not None:
-            if path.is_dir():
-                raise DataError(f"{path}: a folder, expected the name of a file to write")
-            check_writable(path)
+    check_writable(targets[0][0])
+    if job.datalist is not None:
+        _lines(path for paths in targets for path in paths)
+        check_writable(job.datalist)
     outcomes = _convert_all(job, pictures, targets, progress)
     failed = tuple(outcome for outcome in outcomes if isinstance(outcome, str))
     there = tuple(
@@ -92,12 +91,18 @@ def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
 
 def write_datalist(path: Path, files: Iterable[Path]) -> None:
     """Write the paths, made absolute, one a line; atomically. Errors: OSError; DataError for a path of two lines."""
+    lines = _lines(files)
+    with atomic_write(path) as stream:
+        stream.write(b"".join(os.fsencode(line) + b"\n" for line in lines))
+
+
+def _lines(files: Iterable[Path]) -> list[str]:
+    """The datalist's lines. Errors: DataError for a path that would be two of them."""
     lines = [os.path.abspath(file) for file in files]  # noqa: PTH100 - links stay as they are
     for line in lines:
         if "\n" in line or "\r" in line:
             raise DataError(f"{line!r}: a line end in the path, expected none: the datalist has one path a line")
-    with atomic_write(path) as stream:
-        stream.write(b"".join(os.fsencode(line) + b"\n" for line in lines))
+    return lines
 
 
 # ---------------------------------------------------------------------------------------------------------------------

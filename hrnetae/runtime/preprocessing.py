@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hrnetae.files.errors import DataError
 from hrnetae.files.vdsp import LETTERBOX, RESIZE_CROP, SHORT_EDGE_CROP, VdspParams
-from hrnetae.geometry import Letterbox, Size, scaled
+from hrnetae.geometry import MOST_PIXELS, Letterbox, Size, scaled
 from hrnetae.runtime.pixels import Planes, check_planes, look_up, place
 
 # BILINEAR_CV and BILINEAR_PILLOW name the library whose result they give; plain BILINEAR is taken for OpenCV's.
@@ -87,6 +87,11 @@ class Preprocessor:
         return Letterbox(image_size, self.input_size, (width, height), left, top)
 
     def _cropped(self, image_size: Size, resized: Size) -> Letterbox:
+        if resized[0] * resized[1] > MOST_PIXELS:
+            raise DataError(
+                f"{self.params.path}: a picture of {_by(image_size)} resized to {_by(resized)}, expected at most "
+                f"{MOST_PIXELS} pixels"
+            )
         room = resized[0] - self.input_size[0], resized[1] - self.input_size[1]
         x, y = (room[axis] // 2 if at is None else at for axis, at in enumerate(self.params.crop))
         if not (0 <= x <= room[0] and 0 <= y <= room[1]):

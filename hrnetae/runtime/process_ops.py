@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hrnetae.files.errors import DataError
 from hrnetae.files.pictures import read_picture, require_cv2
-from hrnetae.geometry import Size, fit_inside, scaled
+from hrnetae.geometry import MOST_PIXELS, MOST_SIDE, Size, fit_inside, scaled
 from hrnetae.runtime import pixels
 
 Picture = NDArray[Any]  # uint8 or float32 (C, H, W)
@@ -27,6 +27,7 @@ PAD_VALUE = 114
 _BACKENDS = ("cv2", "pillow")
 _INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "area")
 _IMREAD_COLOR = 1
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class ProcessOps:
@@ -115,12 +116,15 @@ class _Parameters:
         if value is None:
             return None
         listed = value if isinstance(value, (list, tuple)) else [value]
-        if len(listed) not in (1, 3) or any(type(one) not in (int, float) for one in listed):
-            raise self.error(key, value, "three numbers, or one")
+        numbers = all(type(one) in (int, float) and abs(one) <= _FLOAT32_MAX for one in listed)
+        if len(listed) not in (1, 3) or not numbers:
+            raise self.error(key, value, "three numbers, or one, of float32's range")
         return np.array(listed, np.float64)
 
     def error(self, key: str, value: object, expected: str) -> DataError:
-        return DataError(f"{self.title}: {key} {value!r}, expected {expected}")
+        found = repr(value)
+        found = found if len(found) <= 60 else f"{found[:57]}..."
+        return DataError(f"{self.title}: {key} {found}, expected {expected}")
 
     def check_all_taken(self) -> None:
         for key in self._values:
@@ -171,6 +175,8 @@ def _resize(op: _Parameters) -> Step:
     free = -1 in (height, width)
     if min(height, width) < (-1 if free else 1) or max(height, width) < 1 or 0 in (height, width):
         raise op.error("size", [height, width], "[height, width], each 1 or more, or -1 for one of them")
+    if max(height, width) > MOST_SIDE or height * width > MOST_PIXELS:
+        raise op.error("size", [height, width], f"sides up to {MOST_SIDE} and {MOST_PIXELS} pixels")
     if free and side is None:
         raise op.error("size", [height, width], "adaptive_side beside a size with -1")
     method = f"{op.choice('backend', 'cv2', _BACKENDS)}_{op.choice('interpolation', 'bilinear', _INTERPOLATIONS)}"
@@ -180,6 +186,7 @@ def _resize(op: _Parameters) -> Step:
         size = (width, height)
         if side is not None:
             size = _adaptive_size((picture.shape[2], picture.shape[1]), size, side)
+            _expect_room(size)
         return pixels.resize(picture, size, method)
 
     return resize
@@ -210,6 +217,7 @@ def _pad(op: _Parameters) -> Step:
         side = max(height, width)
         if not square or height == width:
             return picture
+        _expect_room((side, side))
         out = np.full((channels, side, side), PAD_VALUE, np.uint8)
         top, left = (side - height) // 2, (side - width) // 2
         out[:, top : top + height, left : left + width] = picture
@@ -277,14 +285,19 @@ def _normalize(op: _Parameters) -> Step:
     mean, std = op.numbers("mean"), op.numbers("std")
     mean = np.zeros(1) if off or mean is None else mean
     std = np.ones(1) if off or std is None else std
-    if not (np.isfinite(mean).all() and np.isfinite(std).all() and std.all()):
-        raise op.error("std", std.tolist(), "finite means, and deviations other than 0")
+    if not std.all():
+        raise op.error("std", std.tolist(), "deviations other than 0")
 
     def function(x: NDArray[np.floating[Any]], channels: int) -> NDArray[np.floating[Any]]:
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, channels):
                 raise _DoesNotFitError(f"{len(values)} numbers in {name}, expected one for each of {channels} channels")
         return ((x / 255 if div255 else x) - mean[:, None]) / std[:, None]
+
+    with np.errstate(over="ignore"):
+        largest = np.abs((np.array([[0.0], [1.0 if div255 else 255.0]]) - mean) / std).max()
+    if largest > _FLOAT32_MAX:
+        raise op.error("std", std.tolist(), "deviations further from 0, whose quotients float32 can hold")
 
     def normalize(picture: Picture) -> Picture:
         channels = len(picture)
@@ -302,6 +315,11 @@ def _normalize(op: _Parameters) -> Step:
 def _to_tensor(op: _Parameters) -> Step:
     """float32, values as they are; the batch axis is added at the end."""
     return lambda picture: picture.astype(np.float32, copy=False)
+
+
+def _expect_room(size: Size) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise _DoesNotFitError(f"becomes {size[0]} x {size[1]} pixels, expected at most {MOST_PIXELS} in all")
 
 
 def _expect_pixels(picture: Picture) -> None:

@@ -20,9 +20,10 @@ from hrnetae.files.atomic import check_writable
 from hrnetae.files.datalist import FLIP_SUFFIX, stem_of
 from hrnetae.files.errors import DataError
 from hrnetae.files.pictures import list_pictures, read_picture, require_cv2
-from hrnetae.files.run_record import RunRecord, check_record, sha256_of, write_record
+from hrnetae.files.run_record import RunRecord, sha256_of
 from hrnetae.files.vdsp import VdspParams, read_vdsp_params
-from hrnetae.runtime.outputs import is_finished, write_maps
+from hrnetae.runtime.output_folder import OutputFolder
+from hrnetae.runtime.outputs import write_maps
 from hrnetae.runtime.preprocessing import Preprocessor
 from hrnetae.runtime.processes import RunReport, Work, run
 from hrnetae.runtime.sessions import CPU, SessionSettings, describe_backend, open_session
@@ -89,14 +90,15 @@ class Runstream:
         if job.save_dir.exists() and not job.save_dir.is_dir():
             raise DataError(f"{job.save_dir}: a file, expected a folder for the outputs")
         check_writable(self.pictures[0].output)
+        inputs = {picture.output.name: picture.path for picture in self.pictures}
+        self._folder = OutputFolder(job.save_dir, self._record(), inputs, grows=True)
+        self.warnings += self._folder.warnings
         self.todo = self._todo()
 
     def run(self, teller: Teller | None = None, progress: Callable[[int], None] | None = None) -> RunReport:
         """Run the pictures. Errors: as ``processes.run``."""
         job = self.job
-        for number in self.todo:  # see Vamp: what would be written over goes first
-            self.pictures[number].output.unlink(missing_ok=True)
-        write_record(job.save_dir, self._record())
+        self._folder.claim(self.pictures[number].output for number in self.todo)
         work = Work(
             onnx=self.network.onnx,
             sessions=(SessionSettings(job.provider, job.threads, job.device),),
@@ -107,11 +109,9 @@ class Runstream:
         return run(work, 1, progress)
 
     def _todo(self) -> Sequence[int]:
-        numbers = range(len(self.pictures))
         if not self.job.resume:
-            return numbers
-        check_record(self.job.save_dir, self._record())
-        return [n for n in numbers if not is_finished(self.pictures[n].output, self.network.outputs, np.float32)]
+            return range(len(self.pictures))
+        return self._folder.unfinished(self.network.outputs, np.float32)
 
     def _record(self) -> RunRecord:
         return RunRecord(

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from hrnetae.decoder import available_processors
 from hrnetae.files.errors import DataError
-from hrnetae.files.model_folder import find_model
+from hrnetae.files.model_folder import ModelFiles, find_model
+from hrnetae.files.run_record import sha256_of
 
 CPU = "CPUExecutionProvider"
 _ENDING = "ExecutionProvider"
@@ -131,10 +132,12 @@ class StoppedError(Exception):
 def open_session(prefix: str | Path, settings: SessionSettings | None = None) -> Session:
     """The network that a model prefix means, see ``find_model``.
 
-    Errors: DataError of one line for a model that is not there, is damaged, or does not take pictures; for a provider
-    that is not installed.
+    Errors: DataError of one line for a model that is not there, is damaged, does not take pictures, or is not the one
+    that its manifest tells of; for a provider that is not installed.
     """
-    return Session(find_model(prefix).onnx, settings)
+    found = find_model(prefix)
+    _check_sum(found)
+    return Session(found.onnx, settings)
 
 
 def installed_providers() -> tuple[str, ...]:
@@ -177,6 +180,18 @@ def describe_backend(provider: str) -> str:
     import onnxruntime
 
     return f"ONNX Runtime {onnxruntime.__version__}, {provider}"
+
+
+def _check_sum(found: ModelFiles) -> None:
+    """Another network under the manifest's name would run as well, and be reported as what it is not."""
+    if found.manifest is None:
+        return
+    is_there, expected = sha256_of(found.onnx), found.manifest.sha256
+    if is_there != expected:
+        raise DataError(
+            f"{found.onnx}: sha256 {is_there[:12]}, expected {expected[:12]} as in {found.onnx.stem}.json, with which "
+            "vamc built it"
+        )
 
 
 def _open(onnx: Path, provider: str, settings: SessionSettings) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -12,8 +13,10 @@ from hrnetae.files.errors import DataError
 _HELP_SECONDS = 10.0  # longer than any of them takes to print its help
 
 
-def vendor_tool(name: str, mark: str) -> Path | None:
-    """The program ``name`` on PATH if its help text mentions ``mark``, else None.
+def vendor_tool(name: str, marks: Sequence[str]) -> Path | None:
+    """The program ``name`` on PATH if its help text has every one of ``marks``, else None.
+
+    marks: regular expressions; small and capital letters are the same.
 
     Programs of other makers have the same names (``vamp`` is also a host of audio plugins), so the name alone says
     nothing. What the program prints for ``--help`` counts, on either stream and whatever its exit code.
@@ -21,7 +24,8 @@ def vendor_tool(name: str, mark: str) -> Path | None:
     found = shutil.which(name)
     if found is None:
         return None
-    return Path(found) if mark in _help_text(found) else None
+    text = _help_text(found)
+    return Path(found) if all(re.search(mark, text, re.IGNORECASE) for mark in marks) else None
 
 
 def hand_over(tool: Path, argv: Sequence[str]) -> int:

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from hrnetae.decoder import available_processors
 from hrnetae.files.atomic import check_writable
 from hrnetae.files.datalist import read_datalist
-from hrnetae.files.errors import DataError
-from hrnetae.files.folders import numbered
+from hrnetae.files.errors import DataError, first_names
+from hrnetae.files.folders import numbered, numbered_in
 from hrnetae.files.inputs import read_input
-from hrnetae.files.npz import ReadBuffer
 from hrnetae.files.pictures import require_cv2
-from hrnetae.files.run_record import RunRecord, check_record, sha256_of, sha256_of_names, write_record
+from hrnetae.files.run_record import RECORD_NAME, RunRecord, sha256_of, sha256_of_names
 from hrnetae.files.vdsp import VdspParams, read_vdsp_params
-from hrnetae.runtime.outputs import is_finished, write_maps
+from hrnetae.runtime.output_folder import OutputFolder
+from hrnetae.runtime.outputs import write_maps
 from hrnetae.runtime.preprocessing import Preprocessor
 from hrnetae.runtime.processes import RunReport, Work, run
 from hrnetae.runtime.sessions import (
@@ -124,6 +124,15 @@ class VampRun:
         return None if None in peaks else sum(peak for peak in peaks if peak is not None)
 
 
+def all_failed(runs: Sequence[VampRun]) -> tuple[tuple[int, str], ...]:
+    """Samples that failed in any of the runs, by their number, each with the first reason."""
+    reasons: dict[int, str] = {}
+    for run_ in runs:
+        for sample, reason in run_.failed:
+            reasons.setdefault(sample, reason)
+    return tuple(sorted(reasons.items()))
+
+
 class Vamp:
     """A job whose model and files are there and fit together.
 
@@ -148,15 +157,16 @@ class Vamp:
         listed = None if job.datalist is None else read_datalist(job.datalist)
         self.inputs = () if listed is None else listed.lines
         self._stems = () if listed is None else listed.stems
-        self._check_outputs()
+        self._folder = self._check_outputs()
+        self.warnings += () if self._folder is None else self._folder.warnings
         self.todo = self._todo()
         self.finished = len(self.inputs) - len(self.todo) if self.inputs else 0
 
     def run(self, instances: int, progress: Callable[[int], None] | None = None) -> VampRun:
         """Run the samples that are to be made. Errors: as ``processes.run``."""
         job = self.job
-        if job.path_output is not None:
-            self._claim(job.path_output)
+        if self._folder is not None:
+            self._folder.claim(output_path(self._folder.path, line) for line in self.todo)
         sessions = instances * len(self.devices)
         threads = job.threads or threads_per_session(sessions)
         settings = [SessionSettings(job.provider, threads, device) for device in self.devices for _ in range(instances)]
@@ -192,30 +202,22 @@ class Vamp:
     def _todo(self) -> Sequence[int]:
         if not self.inputs:
             return range(sys.maxsize if self.job.seconds else self.job.iterations)
-        lines = range(len(self.inputs))
-        folder = self.job.path_output
-        if not self.job.resume or folder is None:
-            return lines
-        check_record(folder, self._record())
-        buffer, outputs = ReadBuffer(), self.network.outputs
-        return [line for line in lines if not is_finished(output_path(folder, line), outputs, np.float16, buffer)]
+        if not self.job.resume or self._folder is None:
+            return range(len(self.inputs))
+        return self._folder.unfinished(self.network.outputs, np.float16)
 
-    def _check_outputs(self) -> None:
-        if self.job.path_output is None:
-            return
+    def _check_outputs(self) -> OutputFolder | None:
+        path = self.job.path_output
+        if path is None or not self.inputs:
+            return None
         self.network.require_maps()
-        if self.job.path_output.exists() and not self.job.path_output.is_dir():
-            raise DataError(f"{self.job.path_output}: a file, expected a folder for the outputs")
-        check_writable(output_path(self.job.path_output, 0))
-
-    def _claim(self, folder: Path) -> None:
-        """From here on the folder's outputs are of this run: what would be written over goes first.
-
-        Otherwise an interrupted run would leave outputs of two kinds under names that look alike.
-        """
-        for line in self.todo:
-            output_path(folder, line).unlink(missing_ok=True)
-        write_record(folder, self._record())
+        if path.exists() and not path.is_dir():
+            raise DataError(f"{path}: a file, expected a folder for the outputs")
+        check_writable(output_path(path, 0))
+        inputs = {output_path(path, line).name: self._resolve(name) for line, name in enumerate(self.inputs)}
+        folder = OutputFolder(path, self._record(), inputs)
+        _refuse_strange(path, {*inputs, *folder.stale})
+        return folder
 
     def _record(self) -> RunRecord:
         return RunRecord(
@@ -225,6 +227,16 @@ class Vamp:
             model=sha256_of(self.network.onnx),
             vdsp_params=sha256_of(self.job.vdsp_params),
             inputs=sha256_of_names(self._stems),
+        )
+
+
+def _refuse_strange(folder: Path, known: set[str]) -> None:
+    """DataError for numbered outputs that neither this run writes over nor the record of an earlier one tells of."""
+    strange = [name for name in numbered_in(folder) if name not in known]
+    if strange:
+        raise DataError(
+            f"{folder}: {len(strange)} outputs beyond the datalist that no {RECORD_NAME} tells of "
+            f"({first_names(strange)}), expected a folder without them"
         )
 
 

@@ -107,8 +107,7 @@ def _marks(person: Drawn, unit: int) -> Markup | None:
     seen = _seen(points)
     if not seen.any() or not (person.offsets or person.boxed):
         return None
-    thick = _FAINT = 0.2  # of a person's highest joint value
-_MARK_SHARE * _thickness(points[seen, :2], unit)
+    thick = _MARK_SHARE * _thickness(points[seen, :2], unit)
     drawn = []
     for joint, (x, y) in (person.offsets or {}).items():
         if not np.isfinite(points[joint, :2]).all():

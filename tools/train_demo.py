@@ -69,9 +69,9 @@ def architecture() -> Architecture:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
     import torch
 
-    args = build_parser().parse_args(argv)
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
     training = Training(args)

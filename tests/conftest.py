@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Where the suite runs in the background, a shell may have had SIGINT ignored, which processes that tests start and
+# interrupt would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FULL = os.environ.get("HRNETAE_FULL") == "1"
 

@@ -516,6 +516,28 @@ def test_columns_have_names_that_tell_them_apart(tmp_path: Path) -> None:
     words = [str(tmp_path / "x" / "out"), str(tmp_path / "y" / "out"), f"third={tmp_path}", str(tmp_path / "x" / "out")]
     assert [source.name for source in named_sources(words)] == ["x/out", "y/out", "third", "x/out (2)"]
     assert [source.path for source in named_sources(words)][2] == tmp_path
+    given = [f"{name}={tmp_path}" for name in ("a", "a", "a (2)")]
+    assert [source.name for source in named_sources(given)] == ["a", "a (2)", "a (2) (2)"]
+
+
+def test_a_report_of_pictures_without_sizes_is_refused_before_the_work(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = json.loads((files / "truth.json").read_text())
+    for image in truth["images"]:
+        del image["width"], image["height"]
+    (files / "truth.json").write_text(json.dumps(truth))
+    assert run(files, files / "good.json", files / "good.json") == 0
+    capsys.readouterr()
+    assert run(files, files / "good.json", files / "good.json", "--report", files / "report") == 1
+    error = capsys.readouterr().err
+    assert "no size of" in error and error.count("\n") == 1
+    assert not (files / "report").exists()
+
+
+def test_few_rounds_are_warned_of(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(files, files / "good.json", files / "good.json", "--json") == 0
+    assert "40 rounds: intervals from fewer than 100 mean little" in capsys.readouterr().err
 
 
 def test_folders_of_outputs_are_decoded_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -213,7 +213,16 @@ def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     lines = [line for language, text in blocks(READMES[0]) if language == "console" for line in text.splitlines()]
     commands = [shlex.split(line) for line in lines if line.startswith("hrnetae ")]
-    assert {words[1] for words in commands} == {"demo", "convert-image", "vamc", "vamp", "eval", "runstream", "compare", "predict"}
+    assert {words[1] for words in commands} == {
+        "demo",
+        "convert-image",
+        "vamc",
+        "vamp",
+        "eval",
+        "runstream",
+        "compare",
+        "predict",
+    }
     for words in commands:
         fewer = ["--pictures", str(FEW)] if words[1] == "demo" else []
         assert cli.main([*words[1:], *fewer]) == 0

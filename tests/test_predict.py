@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +145,25 @@ def test_results_and_drawings_are_those_of_the_estimator(demo: Path, street: Pat
     assert {path.name for path in out.iterdir()} == names
 
 
+def test_names_need_not_be_utf_8(demo: Path, street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    name = os.fsdecode(b"p\xff.png")
+    try:
+        shutil.copy(sorted(street.iterdir())[0], folder / name)
+    except OSError:
+        pytest.skip("this file system wants UTF-8")
+    assert run(folder, "-m", demo, "--out", tmp_path / "out") == 0
+    assert json.loads((tmp_path / "out" / "images.json").read_text())["images"][0]["file_name"] == name
+    assert "p\\udcff.png" in capsys.readouterr().out
+
+
+def test_a_score_is_a_number(demo: Path, street: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(street, "-m", demo, "--min_score", "nan")
+    assert stop.value.code == 2
+
+
 def test_one_picture_needs_no_folder(demo: Path, street: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = sorted(street.iterdir())[2]
     assert run(path, "-m", demo, "--no-flip", "--json") == 0
@@ -220,7 +241,7 @@ def test_what_does_not_fit_is_refused_in_one_line(demo: Path, street: Path, tmp_
         (("9876", "-m", demo), "9876: cannot be opened, expected a camera"),
         ((street, "-m", tmp_path / "none"), "none: no such model"),
         ((street, "-m", demo, "--out", tmp_path / "a file"), "a file: a file, expected a folder"),
-        ((street, "-m", demo, "--out", tmp_path / "a file" / "x"), "Not a directory"),
+        ((street, "-m", demo, "--out", tmp_path / "a file" / "x"), "a file above it is a file, expected a folder"),
         ((street, "-m", demo, "--vdsp_params", tmp_path / "no.json"), "no.json: no such file"),
         ((street, "-m", demo, "--provider", "abacus"), "--provider abacus: not in this ONNX Runtime"),
     ):

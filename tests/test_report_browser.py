@@ -135,6 +135,22 @@ def test_filters(report: Path, browser: Any) -> None:
         assert all("inversion" in kinds and choice == "typical" for kinds, choice in both)
 
 
+def test_every_choice_shows_as_many_as_it_says(report: Path, browser: Any) -> None:
+    with opened(browser, report) as page:
+        page.get_by_role("radio", name="Typical").check(force=True)
+        kinds = page.locator("fieldset[data-filter=kinds] label")
+        disabled = 0
+        for place in range(kinds.count()):
+            count = int(kinds.nth(place).locator(".count").inner_text())
+            box = kinds.nth(place).locator("input")
+            assert box.is_enabled() == (count > 0)
+            disabled += not count
+            if count:
+                box.check(force=True)
+                assert f"of {count} pictures shown" in page.locator(".shown").inner_text()
+        assert disabled < kinds.count()
+
+
 def test_layers(report: Path, browser: Any) -> None:
     with opened(browser, report) as page:
         for name, layer in (("Ground truth", "truth"), ("Found people", "found"), ("Error marks", "marks")):

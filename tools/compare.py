@@ -16,8 +16,9 @@ from hrnetae.evaluation.bootstrap import Difference
 from hrnetae.evaluation.columns import ReadingJob, named_sources, read_columns
 from hrnetae.evaluation.comparison import FALSE_POSITIVES, PICTURES, ROUNDS, Draws, compare
 from hrnetae.evaluation.comparison_findings import LOST, WON, Comparison, Row
-from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth
+from hrnetae.evaluation.ground_truth import GroundTruth, find_ann_file, load_ground_truth
 from hrnetae.evaluation.report.comparison import INDEX, NUMBERS, check_comparison_folder
+from hrnetae.files.datalist import stem_of
 from hrnetae.files.errors import DataError
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
 from hrnetae.tools.progress import progress_bar
@@ -131,6 +132,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _judge(comparison, args.fail_if_worse)
 
 
+def _check_sizes(truth: GroundTruth, image_ids: Sequence[int]) -> None:
+    """The report draws pictures: DataError now, not after the work, where one has no size."""
+    ids = frozenset(int(image_id) for image_id in image_ids)
+    for image in truth.dataset["images"]:
+        if image["id"] in ids:
+            truth.picture(stem_of(image["file_name"]))
+
+
 def _run(args: argparse.Namespace, job: ReadingJob, command: str) -> tuple[Comparison, tuple[str, ...]]:
     """Read, compare, and write the report where one is asked for. Returns the warnings of reading, too."""
     start = time.perf_counter()
@@ -139,6 +148,8 @@ def _run(args: argparse.Namespace, job: ReadingJob, command: str) -> tuple[Compa
     truth = load_ground_truth(find_ann_file(args.data_root, args.ann_file), args.data_root)
     with progress_bar("image") as progress:
         columns = read_columns(job, truth, lambda _: progress)
+    if args.report is not None:
+        _check_sizes(truth, columns.image_ids)
     read = time.perf_counter()
     draws = Draws(args.rounds, args.seed, args.num_process)
     with progress_bar("round") as progress:

@@ -17,7 +17,7 @@ from hrnetae.files.video import CODEC
 from hrnetae.poses import Poses
 from hrnetae.runtime.prediction import Prediction, PredictJob, PredictReport
 from hrnetae.runtime.sessions import CPU
-from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
+from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, finite, positive
 from hrnetae.tools.progress import progress_bar
 
 PROG = "hrnetae predict"
@@ -64,7 +64,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     add("--out", type=Path, metavar="DIR", help="write results and drawn pictures there; else nothing is written")
     add("--no_draw", action="store_true", help="with --out: write the results alone")
-    add("--min_score", type=float, default=_LEAST_SCORE, metavar="X", help="people below it are not drawn")
+    add("--min_score", type=finite, default=_LEAST_SCORE, metavar="X", help="people below it are not drawn")
     add("--show_fps", action="store_true", help="write the rate into drawn pictures, and tell what each step took")
     add("--codec", default=CODEC, metavar="FOURCC", help="of the video that is written (mp4)")
     add("--max_images", type=positive, metavar="N", help="end after so many pictures or frames")
@@ -102,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _tell(frame: Frame, poses: Poses) -> None:
     """A line per picture, where no progress bar would be torn by it."""
-    print(f"{frame.name} ===> {_count(len(poses), 'person', 'people')}", flush=True)
+    name = frame.name.encode("utf-8", "backslashreplace").decode()  # file names need not be UTF-8, stdout is
+    print(f"{name} ===> {_count(len(poses), 'person', 'people')}", flush=True)
 
 
 def _job(parser: argparse.ArgumentParser, args: argparse.Namespace) -> PredictJob:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,12 +93,13 @@ def named_sources(words: Sequence[str]) -> tuple[Source, ...]:
     paths = [path for name, path in given if name is None]
     short = iter(_short_names(paths))
     names = [next(short) if name is None else name for name, _ in given]
-    seen: Counter[str] = Counter()
+    used: set[str] = set()
     sources = []
     for name, (_, path) in zip(names, given, strict=True):
-        seen[name] += 1
-        numbered = name if seen[name] == 1 else f"{name} ({seen[name]})"
-        sources.append(Source(numbered, path))
+        candidates = (name if number == 1 else f"{name} ({number})" for number in itertools.count(1))
+        free = next(candidate for candidate in candidates if candidate not in used)
+        used.add(free)
+        sources.append(Source(free, path))
     return tuple(sources)
 
 

@@ -37,6 +37,7 @@ from hrnetae.skeleton import COCO17, Skeleton
 ROUNDS = 1000
 PICTURES = 12  # that changed most, kept of each column
 _FEW = 30  # pictures, below which intervals are too narrow
+_FEW_ROUNDS = 100  # below which the ends of an interval are those of a few draws
 _SAME = 1e-9  # a change that is none
 
 FALSE_POSITIVES = "false positives a picture"
@@ -99,7 +100,7 @@ def compare(
         rounds=draws.rounds,
         seed=draws.seed,
         confidence=CONFIDENCE,
-        remarks=tuple(_remarks(outcomes[0], entries)),
+        remarks=tuple(_remarks(outcomes[0], entries, draws)),
     )
 
 
@@ -295,8 +296,10 @@ def _picture_changes(baseline: Outcome, other: Outcome, names: Mapping[int, str]
     ]
 
 
-def _remarks(outcome: Outcome, entries: Sequence[Entry]) -> list[str]:
+def _remarks(outcome: Outcome, entries: Sequence[Entry], draws: Draws) -> list[str]:
     remarks = []
+    if draws.rounds < _FEW_ROUNDS:
+        remarks.append(f"{draws.rounds} rounds: intervals from fewer than {_FEW_ROUNDS} mean little")
     image_ids = outcome.sides.image_ids
     pictures = len(image_ids)
     if pictures < _FEW:

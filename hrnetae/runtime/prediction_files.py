@@ -93,7 +93,7 @@ class PredictionFiles:
         try:
             write_results(self.results, people.results)
             with atomic_write(self.images) as stream:
-                stream.write(json.dumps(images_file(people), ensure_ascii=False).encode() + b"\n")
+                stream.write(json.dumps(images_file(people)).encode() + b"\n")
         except OSError as error:
             raise DataError(f"{self.folder}: {error.strerror or error}, the results could not be written") from None
 

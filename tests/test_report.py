@@ -237,6 +237,17 @@ def test_gallery_of_pairs() -> None:
     assert labels == ["", "lost"]  # nobody won: no such choice
 
 
+def test_ground_truth_shows_beside_the_found_person_that_lies_on_it() -> None:
+    """Its limbs are wider than those of the found person, with their dark edge, by half a limb at least."""
+    points = np.random.default_rng(2).uniform(0, 300, (17, 3))
+    root = parsed(overlay((320, 300), None, [Drawn(points)], [Drawn(points)], "two"))
+    wide, found = (root.all("g", layer)[0].all("path") for layer in ("truth", "found"))
+    truth = float(wide[1].attributes["stroke-width"] or 0)
+    edge, limb = (float(found[place].attributes["stroke-width"] or 0) for place in (0, 2))
+    assert "back" not in (wide[1].attributes["class"] or "") and edge > limb > 0
+    assert truth >= edge + 0.5 * limb
+
+
 def test_drawing_survives_odd_numbers() -> None:
     odd = np.ones((17, 3))
     odd[0, :2], odd[1, 0], odd[2, :2], odd[3, 2] = np.nan, np.inf, 1e30, np.nan

@@ -130,9 +130,12 @@ def test_filters(report: Path, browser: Any) -> None:
         )
         counts = page.locator(CARDS).evaluate_all("(all) => all.map((one) => JSON.parse(one.dataset.ranks).inversion)")
         assert counts == sorted(counts, reverse=True)
-        page.get_by_role("radio", name=re.compile("Typical")).check(force=True)
-        both = page.locator(CARDS).evaluate_all("(all) => all.map((one) => [one.dataset.kinds, one.dataset.choice])")
-        assert all("inversion" in kinds and choice == "typical" for kinds, choice in both)
+        both = page.locator("fieldset[data-filter=choice] label:has(input:enabled)").last
+        value = both.locator("input").get_attribute("value")
+        both.locator("input").check(force=True)
+        shown = page.locator(CARDS).evaluate_all("(all) => all.map((one) => [one.dataset.kinds, one.dataset.choice])")
+        assert value and len(shown) == int(both.locator(".count").inner_text()) > 0
+        assert all("inversion" in kinds and choice == value for kinds, choice in shown)
 
 
 def test_every_choice_shows_as_many_as_it_says(report: Path, browser: Any) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import SIZES, chromium, needs_browser, opened
-from test_compare import make_truth, moved, perfect, without, write_results
+from test_compare import make_truth, moved, perfect, without
 
 from hrnetae.evaluation.bootstrap import Difference
 from hrnetae.evaluation.comparison_findings import Row
 from hrnetae.evaluation.report import comparison_sections
+from hrnetae.evaluation.results import write_results
 from hrnetae.tools import cli
 
 
@@ -37,7 +38,7 @@ def test_in_short_tells_of_every_change(report: Path) -> None:
     assert short is not None
     less, near = re.findall(r"<li>(.*?)</li>", short[1], re.DOTALL)
     assert "1 person lost, 0 won; 1 picture of 40 changed." in less
-    assert "0 persons lost, 0 won; 40 pictures of 40 changed." in near and "Mean OKS \u2212" in near
+    assert "0 persons lost, 0 won; 40 pictures of 40 changed." in near and "mean OKS \u2212" in near
 
 
 def test_significant_differences_are_never_printed_as_nothing(report: Path) -> None:

@@ -23,6 +23,7 @@ from hrnetae.evaluation.report.page import (
 from hrnetae.evaluation.tag_statistics import TagStatistics
 
 _MOST_PERSONS = 200  # lost and won ones that a column's table lists
+_MOST_DIGITS = 7  # decimals of a difference in points
 _FEW = 10  # persons; a group with fewer says little
 
 # Field of TagStatistics, heading, places.
@@ -183,9 +184,9 @@ def _row_table(found: Comparison, rows: Sequence[Row], caption: str) -> Markup:
 def _change_cells(name: str, change: Difference | None) -> tuple[Child, Child]:
     if change is None:
         return NOTHING, NOTHING
-    if name == FALSE_POSITIVES:  # a number of persons is no share, and more of them is worse
-        return _marked(change, f"{change.value:+.2f}".replace("-", "\u2212"), -1), _interval(change, 0.01)
-    return _marked(change, points(change.value, 2, sign=True), 1), _interval(change, 1.0)
+    # A number of persons is no share, and more of them is worse.
+    scale, good = (0.01, -1) if name == FALSE_POSITIVES else (1.0, 1)
+    return _marked(change, _amount(change, scale), good), _interval(change, scale)
 
 
 def _marked(change: Difference, text: str, good: int) -> Child:
@@ -197,8 +198,24 @@ def _marked(change: Difference, text: str, good: int) -> Child:
 def _interval(change: Difference, scale: float) -> str:
     if change.low is None or change.high is None:
         return NOTHING
-    low, high = (points(scale * end, 2, sign=True) for end in (change.low, change.high))
+    digits = _digits(change, scale)
+    low, high = (points(scale * end, digits, sign=True) for end in (change.low, change.high))
     return f"{low}\u00a0to\u00a0{high}"  # never on two lines
+
+
+def _amount(change: Difference, scale: float = 1.0) -> str:
+    return points(scale * change.value, _digits(change, scale), sign=True)
+
+
+def _digits(change: Difference, scale: float) -> int:
+    """The decimals of a difference and its interval in points."""
+    return _enough((change.value, change.low, change.high), 2, scale) if change.significant else 2
+
+
+def _enough(values: Sequence[float | None], least: int, scale: float = 1.0) -> int:
+    """As many decimals as significant values need not to look like 0 in points."""
+    parts = [100 * scale * value for value in values if value]
+    return next((n for n in range(least, _MOST_DIGITS) if all(round(part, n) for part in parts)), _MOST_DIGITS)
 
 
 def _person_table(column: Column, baseline: str) -> Markup:
@@ -236,12 +253,28 @@ def _plain(value: float | None, places: int) -> str:
 def _column_in_short(found: Comparison, place: int) -> Child:
     row, column = found.metric("AP"), found.columns[place]
     change = row.differences[place - 1]
-    persons = f"{column.count(LOST):,} persons lost, {column.count(WON):,} won."
+    persons = f"{_counted(column.count(LOST), 'person')} lost, {column.count(WON):,} won; "
+    pictures = f"{_counted(column.changed, 'picture')} of {found.images:,} changed."
     return (
         element("strong", column.name),
-        f" {_verdict(change, found.names[0])} {persons}",
+        f" {_verdict(change, found.names[0])} {persons}{pictures}{_people_changed(found, place)}",
         _most_changed(found, place),
     )
+
+
+def _people_changed(found: Comparison, place: int) -> str:
+    """What of all persons differs significantly."""
+    told = []
+    for row in found.people:
+        change = row.differences[place - 1]
+        if change is not None and change.significant:
+            scale, unit = (0.01, "") if row.name == FALSE_POSITIVES else (1.0, " points")
+            told.append(f"{row.name} {_amount(change, scale)}{unit}")
+    return f" Significant over all persons: {'; '.join(told)}." if told else ""
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _verdict(change: Difference | None, baseline: str) -> str:
@@ -268,7 +301,7 @@ def _most_changed(found: Comparison, place: int) -> str:
         ]
         if sure:
             _, name, change = max(sure, key=lambda one: one[0])
-            told.append(f"{name} {points(change.value, 1, sign=True)}")
+            told.append(f"{name} {points(change.value, _enough((change.value,), 1), sign=True)}")
     return f" Largest significant changes: {'; '.join(told)} points." if told else ""
 
 
@@ -287,7 +320,7 @@ def _points_and_interval(change: Difference | None) -> str:
     if change is None:
         return "no difference"
     interval = "" if change.low is None else f" ({_interval(change, 1.0)})"
-    return f"{points(change.value, 2, sign=True)} points{interval}"
+    return f"{_amount(change)} points{interval}"
 
 
 def _renamed(row: Row) -> Row:

@@ -15,6 +15,7 @@ Points = NDArray[np.floating]  # (K, 3): x, y, and a value that is 0 where there
 
 _LIMB_SHARE = 0.016  # a limb's thickness, in the larger side of a person's box
 _LEAST_SHARE = 0.0032  # and at least this much of the picture's larger side
+_TRUTH_SHARE = 3.3  # of a found person's limbs: the ground truth shows on both sides of those that lie on it
 _FAINT = 0.2  # of a person's highest joint value
 _MARK_SHARE = 0.6  # of that: marks are finer than people
 _FAR = 1e6  # pixels; browsers lose their way beyond
@@ -51,8 +52,8 @@ def overlay(
     width, height = size
     unit = max(size)
     layers = [
-        element("g", [_person(one, skeleton, unit, 0.75) for one in truth], class_="truth"),
-        element("g", [_person(one, skeleton, unit, 1.0) for one in found], class_="found"),
+        element("g", [_wide_person(one, skeleton, unit) for one in truth], class_="truth"),
+        element("g", [_person(one, skeleton, unit) for one in found], class_="found"),
         element("g", [_marks(one, unit) for one in (*truth, *found)], class_="marks"),
     ]
     canvas = element("rect", width=width, height=height, class_="canvas") if picture is None else picture
@@ -77,12 +78,12 @@ def without_faint(points: Points) -> Points:
     return np.column_stack([points[:, :2], np.where(shown, values, 0.0)])
 
 
-def _person(person: Drawn, skeleton: Skeleton, unit: int, share: float) -> Markup | None:
+def _person(person: Drawn, skeleton: Skeleton, unit: int) -> Markup | None:
     points = person.points
     seen = _seen(points)
     if not seen.any():
         return None
-    thick = share * _thickness(points[seen, :2], unit)
+    thick = _thickness(points[seen, :2], unit)
     limbs = [limb for limb in skeleton.limbs if seen[limb[0]] and seen[limb[1]]]
     sides = [_side(skeleton, k) for k in range(len(skeleton))]
     joints = np.flatnonzero(seen).tolist()
@@ -98,6 +99,18 @@ def _person(person: Drawn, skeleton: Skeleton, unit: int, share: float) -> Marku
         dots = [k for k in joints if sides[k] == side]
         if dots:
             drawn.append(_path(_spots(points, dots), f"limb side-{side}", 2.2 * thick))
+    return element("g", drawn, class_="person weak" if person.weak else "person", data_tip=person.words or None)
+
+
+def _wide_person(person: Drawn, skeleton: Skeleton, unit: int) -> Markup | None:
+    """An annotated person, of one colour, so wide that found people with their dark edges do not cover it."""
+    seen = _seen(person.points)
+    if not seen.any():
+        return None
+    thick = _TRUTH_SHARE * _thickness(person.points[seen, :2], unit)
+    limbs = [limb for limb in skeleton.limbs if seen[limb[0]] and seen[limb[1]]]
+    at = _lines(person.points, limbs) + _spots(person.points, np.flatnonzero(seen).tolist())
+    drawn = [_path(at, "limb back", 1.2 * thick), _path(at, "limb", thick)]
     return element("g", drawn, class_="person weak" if person.weak else "person", data_tip=person.words or None)
 
 

@@ -56,11 +56,18 @@
       }));
       const sorted = [...cards].sort((a, b) => rank.get(b)[0] - rank.get(a)[0] || rank.get(a)[1] - rank.get(b)[1]);
       gallery.querySelector(".cards").append(...sorted);
-      matching = sorted.filter((card) =>
-        wanted.every(([name, value]) => !value || (card.dataset[name] || "").split(" ").includes(value)));
+      const fits = (card, [name, value]) => !value || (card.dataset[name] || "").split(" ").includes(value);
+      matching = sorted.filter((card) => wanted.every((one) => fits(card, one)));
       const visible = new Set(matching.slice(0, most));
       cards.forEach((card) => { card.hidden = !visible.has(card); });
       more.hidden = visible.size === matching.length;
+      // Beside each choice: how many cards it would show with what the other filters say. None: it cannot be chosen.
+      choices.forEach((set, own) => set.querySelectorAll("input").forEach((box) => {
+        const tried = wanted.map((one, place) => (place === own ? [one[0], box.value] : one));
+        const count = cards.filter((card) => tried.every((one) => fits(card, one))).length;
+        box.parentElement.querySelector(".count").textContent = count;
+        box.disabled = !count && !box.checked;
+      }));
       const fitting = matching.length === cards.length ? "" : ` (of ${cards.length} in all)`;
       shown.textContent = `${visible.size} of ${matching.length} pictures shown${fitting}`;
     };
@@ -108,6 +115,8 @@
     button("Close", "Close", () => dialog.close());
     const show = () => {
       const copy = card.cloneNode(true);
+      // A name stands once in a page; what refers to it finds it in the gallery.
+      copy.querySelectorAll("[id]").forEach((named) => named.removeAttribute("id"));
       const views = copy.querySelectorAll(".picture").length;
       const across = root.clientWidth > 800 ? views : 1;
       copy.querySelectorAll("button.picture").forEach((button) => {

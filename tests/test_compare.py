@@ -432,7 +432,7 @@ def test_the_command_prints_a_table(files: Path, capsys: pytest.CaptureFixture[s
     assert lines[0].split() == ["good", "bad", "points", "interval", "good", "(2)", "points", "interval"]
     assert [line.split()[0] for line in lines[1:11]] == list(METRICS)
     assert lines[1].split()[1:4] == ["1.0000", "0.9307", "-6.93"]  # up to recall 0.93: 94 of 101
-    assert "bad: 5 persons lost, 0 won, 5 images changed" in lines
+    assert "bad: persons lost 5, won 0; images changed 5" in lines
 
 
 @pytest.mark.parametrize(("allowed", "code"), [("6.9", 1), ("7", 0), ("0", 1)])

@@ -262,7 +262,7 @@ def _interval(change: Difference | None, scale: int) -> str:
 
 def _changes(comparison: Comparison) -> list[str]:
     return [
-        f"{column.name}: {column.count(LOST)} persons lost, {column.count(WON)} won, {column.changed} images changed"
+        f"{column.name}: persons lost {column.count(LOST)}, won {column.count(WON)}; images changed {column.changed}"
         for column in comparison.columns[1:]
     ]
 

@@ -36,7 +36,7 @@ typedef struct {
     int has_empty_blocks; /* the projection skips some */
     int one_grid;        /* heat and tags are on the cells of one map size, not projected from several */
     HaeCellHeat cell_heat; /* where they are projected from several */
-    HaeScratch *scratch;
+    float *cells; /* scratch: the widest map's width + 16 */
     float *heat_bound;   /* [block]; -infinity where a block has no pixels */
     float *low[MAX_LENGTH], *high[MAX_LENGTH]; /* [block]: the range of the tags, infinite where one is not finite */
     float *block_bound;   /* [block]: of the person's scores */
@@ -93,7 +93,7 @@ static inline void find_ranges(const HaeSource *source, const HaeSearch *search,
     for (int down = 0; down < search->down; down++)
         for (int across = 0; across < search->across; across++) {
             const int at = down * search->across + across;
-            find_range(source, search->scratch->cells, across, down, &low[at], &high[at]);
+            find_range(source, search->cells, across, down, &low[at], &high[at]);
         }
 }
 

@@ -13,7 +13,7 @@ typedef struct {
     HaeCandidates candidates;
     size_t *kept;      /* per joint: how many of its candidates are above the threshold */
     HaeRise *rises;    /* of candidates, found with them */
-    HaeScratch *scratch;
+    float *cells; /* scratch: the widest map's width + 16 */
     HaePeakFinder *finder;
     HaeSearch *search;
 } Work;
@@ -103,12 +103,10 @@ static int make_bounds(Work *work)
     HaeBounds *bounds = hae_arena_take(work->arena, (size_t)joints * work->maps * sides * sizeof(HaeBounds));
     /* Whole lanes are read of the last ones. */
     float *value = hae_arena_take(work->arena, ((size_t)joints * values + LANES) * sizeof(float));
-    float *cells = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
+    work->cells = hae_arena_take(work->arena, (widest + 2 * LANES) * sizeof(float));
     work->line = hae_arena_take(work->arena, 4 * (widest + 4 * BLOCK) * sizeof(int32_t));
-    work->scratch = hae_arena_take(work->arena, sizeof(HaeScratch));
-    if (!bounds || !value || !cells || !work->line || !work->scratch)
+    if (!bounds || !value || !work->cells || !work->line)
         return -1;
-    work->scratch->cells = cells;
     work->bounds = bounds;
     for (int joint = 0; joint < joints; joint++)
         for (int map = 0; map < work->maps; map++)
@@ -193,7 +191,9 @@ static int make_candidates(Work *work)
     work->rises = hae_arena_take(work->arena, places * sizeof(HaeRise));
     HaePeakFinder *finder = work->finder = hae_arena_take(work->arena, sizeof(HaePeakFinder));
     HaeRanked *entries = hae_arena_take(work->arena, (size_t)count * sizeof(HaeRanked));
-    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag || !work->kept || !work->rises || !finder || !entries)
+    if (!candidates->value || !candidates->x || !candidates->y || !candidates->tag)
+        return -1;
+    if (!work->kept || !work->rises || !finder || !entries)
         return -1;
     finder->field = field;
     finder->reach = field->settings->nms_kernel / 2;
@@ -243,7 +243,7 @@ static int make_search(Work *work)
     search->one_grid = work->maps == 1;
     if (!search->one_grid && make_cell_heat(work, grid, &search->cell_heat))
         return -1;
-    search->scratch = work->scratch;
+    search->cells = work->cells;
     search->heat_bound = values;
     search->block_bound = values + (1 + 2 * MAX_LENGTH) * blocks;
     search->waiting_bound = search->block_bound + blocks;

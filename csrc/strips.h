@@ -8,11 +8,6 @@
 
 #include "sample.h"
 
-/* Scratch of the passes over maps. */
-typedef struct {
-    float *cells; /* the widest map's width + 16 */
-} HaeScratch;
-
 /* Cells first..first+7 of row y; beyond the row's end the last one again. */
 static inline Lanes load_eight(const HaeSource *source, int first, int y)
 {

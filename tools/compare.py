@@ -17,7 +17,8 @@ from hrnetae.evaluation.columns import ReadingJob, named_sources, read_columns
 from hrnetae.evaluation.comparison import FALSE_POSITIVES, PICTURES, ROUNDS, Draws, compare
 from hrnetae.evaluation.comparison_findings import LOST, WON, Comparison, Row
 from hrnetae.evaluation.ground_truth import GroundTruth, find_ann_file, load_ground_truth
-from hrnetae.evaluation.report.comparison import INDEX, NUMBERS, check_comparison_folder
+from hrnetae.evaluation.report.comparison import NUMBERS, check_comparison_folder
+from hrnetae.evaluation.report.folder import INDEX
 from hrnetae.files.datalist import stem_of
 from hrnetae.files.errors import DataError
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive

@@ -15,7 +15,8 @@ from typing import Protocol
 from hrnetae.decoder import available_processors
 from hrnetae.evaluation.evaluate import EvalJob, EvalReport, evaluate
 from hrnetae.evaluation.metrics import BACKENDS
-from hrnetae.evaluation.report.html import INDEX, check_report_folder
+from hrnetae.evaluation.report.folder import INDEX
+from hrnetae.evaluation.report.html import check_report_folder
 from hrnetae.files.errors import DataError
 from hrnetae.tools.eval_report import write_eval_report
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import struct
 import zipfile
-import zlib
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrnetae.files.errors import DataError
+from hrnetae.files.npz import DAMAGE
 
 INPUT_KEY = "input_0"
 _SUFFIX = ".npy"
 _EXPECTED = "expected uint8 (3, H, W)"
-# What is raised, here and by zipfile and numpy, for damaged, encrypted or foreign archives.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
 def read_input(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -41,7 +38,7 @@ def read_input(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise DataError(f"{name}: no such file, expected a picture (npz)") from None
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}, expected a readable npz file") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{name}: damaged, or no npz file ({error}), expected a complete one") from None
 
 

@@ -44,7 +44,7 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _UTF8_NAME = 0x800
 # What is raised, here and by zipfile, for damaged, encrypted or foreign archives.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
 class ReadBuffer:
@@ -86,7 +86,7 @@ def read_outputs(
         raise DataError(f"{name}: no such file, expected the network outputs of a picture (npz)") from None
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}, expected a readable npz file") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{name}: {_damage(name, error)}, expected a complete npz file") from None
 
 

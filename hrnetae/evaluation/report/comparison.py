@@ -12,13 +12,12 @@ from hrnetae.evaluation.comparison_findings import Comparison
 from hrnetae.evaluation.ground_truth import GroundTruth
 from hrnetae.evaluation.report import comparison_sections as sections
 from hrnetae.evaluation.report.comparison_pictures import pictures_section
+from hrnetae.evaluation.report.folder import INDEX, check_folder, write_files
 from hrnetae.evaluation.report.markup import Child, element
 from hrnetae.evaluation.report.page import Section, facts, page, section
-from hrnetae.files.atomic import atomic_write, check_writable
-from hrnetae.files.errors import DataError
 from hrnetae.skeleton import COCO17, Skeleton
 
-INDEX, NUMBERS = "index.html", "comparison.json"
+NUMBERS = "comparison.json"
 
 
 @dataclass(frozen=True)
@@ -42,20 +41,13 @@ class ComparisonJob:
 def write_comparison(job: ComparisonJob) -> Path:
     """Write the report; returns the path of its page. Errors: OSError where that cannot be written."""
     numbers = json.dumps(job.comparison.to_dict(), indent=1) + "\n"
-    for name, text in ((NUMBERS, numbers), (INDEX, comparison_page(job))):
-        with atomic_write(job.folder / name) as stream:
-            stream.write(text.encode())
+    write_files(job.folder, {NUMBERS: numbers, INDEX: comparison_page(job)})
     return job.folder / INDEX
 
 
 def check_comparison_folder(folder: Path) -> None:
     """Say before the work what would hinder `write_comparison`. Errors: DataError, OSError."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: a file, expected a folder for the report")
-    for name in (INDEX, NUMBERS):
-        if (folder / name).is_dir():
-            raise DataError(f"{folder / name}: a folder, expected nothing or an earlier report's file there")
-        check_writable(folder / name)
+    check_folder(folder, (INDEX, NUMBERS))
 
 
 def comparison_page(job: ComparisonJob) -> str:

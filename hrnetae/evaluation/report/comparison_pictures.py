@@ -10,18 +10,15 @@ import numpy as np
 from hrnetae.evaluation.comparison import Entry
 from hrnetae.evaluation.comparison_findings import Comparison, PictureChange
 from hrnetae.evaluation.ground_truth import GroundTruth
-from hrnetae.evaluation.oks import Doubles
 from hrnetae.evaluation.outcomes import FOUND_OKS, Outcome, outcome_of
 from hrnetae.evaluation.report.gallery import WEAK_LAYER, Card, Filter, View, embedded, gallery
 from hrnetae.evaluation.report.markup import Child, Markup, element
-from hrnetae.evaluation.report.overlay import Drawn, image, overlay, same_image
+from hrnetae.evaluation.report.overlay import WEAK, Drawn, image, overlay, same_image, without_faint
 from hrnetae.evaluation.report.page import Section, number, section
 from hrnetae.evaluation.results import Results
 from hrnetae.files.datalist import stem_of
 from hrnetae.skeleton import Skeleton
 
-_WEAK = 0.2  # score; somebody who is nobody with less is shown on demand, since networks leave many of them
-_FAINT = 0.2  # of a person's highest joint value; joints below it are guesses that would clutter the drawing
 _LAYERS = (
     ("truth", "Ground truth", True),
     ("found", "Found people", True),
@@ -116,19 +113,12 @@ class _Side:
         rows = sides.rows[sides.found_images == place]
         for row in rows[::-1].tolist():  # the best-scored last, on top
             score = float(self._results.scores[row])
-            points = _without_faint(np.array(self._results.keypoints[row], np.float64))
+            points = without_faint(np.array(self._results.keypoints[row], np.float64))
             is_nobody = row in nobody
-            found.append(Drawn(points, f"score {score:.3f}", boxed=is_nobody, weak=is_nobody and score < _WEAK))
+            found.append(Drawn(points, f"score {score:.3f}", boxed=is_nobody, weak=is_nobody and score < WEAK))
         label = f"{change.file_name}, {self.name}: {count} of {len(annotated)} annotated persons found"
         size = self.size(change.file_name)
         return overlay(size, picture, annotated, found, label, self._skeleton), f"{count} of {len(annotated)} found"
-
-
-def _without_faint(points: Doubles) -> Doubles:
-    """With the value 0 for joints that are hardly there."""
-    values = points[:, 2]
-    points[:, 2] = np.where(values >= _FAINT * values.max(initial=0.0), values, 0.0)
-    return points
 
 
 def _card(change: PictureChange, column: str, sides: Sequence[_Side], pictures: _Pictures) -> Card:

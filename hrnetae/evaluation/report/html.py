@@ -11,15 +11,14 @@ from hrnetae.evaluation.findings import Analysis
 from hrnetae.evaluation.ground_truth import GroundTruth
 from hrnetae.evaluation.metrics import METRICS
 from hrnetae.evaluation.report import sections
+from hrnetae.evaluation.report.folder import INDEX, check_folder, write_files
 from hrnetae.evaluation.report.markup import Child, Markup, element
 from hrnetae.evaluation.report.page import Section, facts, number, page, section, tiles
 from hrnetae.evaluation.report.pictures import gallery_section
 from hrnetae.evaluation.results import Results
-from hrnetae.files.atomic import atomic_write, check_writable
-from hrnetae.files.errors import DataError
 from hrnetae.skeleton import COCO17, Skeleton
 
-INDEX, NUMBERS = "index.html", "analysis.json"
+NUMBERS = "analysis.json"
 
 _ALL, _MEDIUM, _LARGE = "OKS 0.50 to 0.95", "32² to 96² pixels", "above 96² pixels"
 _METRIC_TITLES: Mapping[str, tuple[str, str]] = {
@@ -56,22 +55,14 @@ class ReportJob:
 
 def write_report(job: ReportJob) -> Path:
     """Write the report; returns the path of its page. Errors: OSError where that cannot be written."""
-    page_path = job.folder / INDEX
     numbers = json.dumps(job.analysis.to_dict(), indent=1) + "\n"
-    for path, text in ((job.folder / NUMBERS, numbers), (page_path, report_page(job))):
-        with atomic_write(path) as stream:
-            stream.write(text.encode())
-    return page_path
+    write_files(job.folder, {NUMBERS: numbers, INDEX: report_page(job)})
+    return job.folder / INDEX
 
 
 def check_report_folder(folder: Path) -> None:
     """Say before the work what would hinder `write_report`. Errors: DataError, OSError."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: a file, expected a folder for the report")
-    for name in (INDEX, NUMBERS):
-        if (folder / name).is_dir():
-            raise DataError(f"{folder / name}: a folder, expected nothing or an earlier report's file there")
-        check_writable(folder / name)
+    check_folder(folder, (INDEX, NUMBERS))
 
 
 def report_page(job: ReportJob) -> str:

@@ -16,6 +16,7 @@ Points = NDArray[np.floating]  # (K, 3): x, y, and a value that is 0 where there
 _LIMB_SHARE = 0.016  # a limb's thickness, in the larger side of a person's box
 _LEAST_SHARE = 0.0032  # and at least this much of the picture's larger side
 _TRUTH_SHARE = 3.3  # of a found person's limbs: the ground truth shows on both sides of those that lie on it
+WEAK = 0.2  # score; a stranger below it is shown on demand, since networks leave many of them
 _FAINT = 0.2  # of a person's highest joint value
 _MARK_SHARE = 0.6  # of that: marks are finer than people
 _FAR = 1e6  # pixels; browsers lose their way beyond

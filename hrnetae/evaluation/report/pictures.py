@@ -13,13 +13,12 @@ from hrnetae.evaluation.ground_truth import GroundTruth
 from hrnetae.evaluation.report.gallery import LAYERS, WEAK_LAYER, Card, Filter, View, embedded, gallery
 from hrnetae.evaluation.report.kinds import JOINT_ERRORS, TITLES
 from hrnetae.evaluation.report.markup import Child, element
-from hrnetae.evaluation.report.overlay import Drawn, image, overlay, without_faint
+from hrnetae.evaluation.report.overlay import WEAK, Drawn, image, overlay, without_faint
 from hrnetae.evaluation.report.page import Section, details, number, section
 from hrnetae.evaluation.results import Results
 from hrnetae.files.datalist import stem_of
 from hrnetae.skeleton import Skeleton
 
-_WEAK = 0.2  # score; a stranger below it is shown on demand, since networks leave many of them
 _CHOICES = (("worst", "Worst"), ("typical", "Typical"))
 
 
@@ -48,7 +47,7 @@ def gallery_section(
         gallery(cards, filters, (*LAYERS, WEAK_LAYER)) if cards else element("p", "There are none."),
         intro="Green: the ground truth. Orange and blue: left and right joints of the people found. Red: from a wrong "
         "joint to where it should be; dashed: a person who was not found, or who is nobody (strangers with a score "
-        f"below {_WEAK} are hidden at first). Choosing a kind brings the pictures with most of it to the front. A "
+        f"below {WEAK} are hidden at first). Choosing a kind brings the pictures with most of it to the front. A "
         "click enlarges a picture; the arrow keys then go on to the next."
         f"{note}",
     )
@@ -98,7 +97,7 @@ def _people(
                 wrong = [joint for joint, kind in enumerate(person.joints) if kind in JOINT_ERRORS]
                 offsets = {joint: (float(labelled[joint, 0]), float(labelled[joint, 1])) for joint in wrong}
             is_stranger = labelled is None
-            weak = is_stranger and (person.score or 0.0) < _WEAK
+            weak = is_stranger and (person.score or 0.0) < WEAK
             found.append(Drawn(without_faint(points), words, offsets, is_stranger, weak))
     return annotated, found
 

@@ -15,9 +15,11 @@ import threading
 
 import numpy as np
 
+from hrnetae.params import PERSON_SCORES
+
 
 cdef extern from "hrnetae.h" nogil:
-    int HAE_REFERENCE, HAE_MMPOSE1
+    int HAE_REFERENCE, HAE_MMPOSE1, HAE_FEATURES
 
     ctypedef struct HaeMaps:
         const void *data
@@ -29,6 +31,7 @@ cdef extern from "hrnetae.h" nogil:
         int scales, stages, tag_scale, tag_stage, joints
         const int32_t *flip_index
         const int32_t *joint_order
+        const double *sigmas
 
     ctypedef struct HaeSettings:
         int mode, max_num_people, nms_kernel
@@ -36,7 +39,10 @@ cdef extern from "hrnetae.h" nogil:
         int use_detection_val, ignore_too_much, tag_per_joint, adjust, refine, align_corners, use_udp
         int score_per_joint
         int resize, target_width, target_height, image_width, image_height, input_width, input_height
-        float center_shift
+        float center_shift, filled_floor
+        int tag_window, second_pass, fit, person_score, exact_geometry, rescore, keep_features
+        double suppress_oks
+        double *rescoring
 
     ctypedef struct HaeTags:
         const float *data
@@ -62,6 +68,7 @@ cdef extern from "hrnetae.h" nogil:
         HaePersons persons
         float *scores
         int scores_per_person
+        double *features
 
     void hae_map_size(const HaeOutputs *, const HaeSettings *, int *, int *)
     int hae_project_heat(const HaeOutputs *, const HaeSettings *, float *)
@@ -106,6 +113,25 @@ def has_level(int level):
     return bool(hae_has_level(level))
 
 
+cdef int _fill_options(HaeSettings *s, params, const HaeMaps *first) except -1:
+    """What is not the reference's. first: the network's map of the first stage, a quarter of its input."""
+    s.tag_window = params.tag_window
+    s.second_pass = params.second_pass
+    s.fit = params.subpixel == "fit"
+    s.person_score = PERSON_SCORES.index(params.person_score)
+    s.suppress_oks = params.suppress_oks
+    s.filled_floor = params.filled_floor
+    s.exact_geometry = params.exact_geometry
+    if params.exact_geometry:
+        s.input_width, s.input_height = params.input_size or (4 * first.width, 4 * first.height)
+    s.keep_features = 0
+    s.rescore = params.rescoring is not None
+    if s.rescore:
+        for i, number in enumerate(params.rescoring.numbers()):
+            s.rescoring[i] = number
+    return 0
+
+
 cdef int _fill_settings(HaeSettings *s, params, image_size, const HaeMaps *finest) except -1:
     """params: DecodeParams; finest: the network's finest map."""
     s.mode = HAE_MMPOSE1 if params.mode == "mmpose1" else HAE_REFERENCE
@@ -142,6 +168,7 @@ cdef HaeSettings _step_settings(params):
     cdef HaeMaps one_pixel
     one_pixel.width = one_pixel.height = 1
     _fill_settings(&settings, params, (1, 1), &one_pixel)
+    _fill_options(&settings, params, &one_pixel)
     return settings
 
 
@@ -175,7 +202,7 @@ cdef HaeArena *_this_threads_arena() except NULL:
 cdef struct Image:
     HaeImage work
     HaeMaps *maps       # plain, then flipped
-    Py_buffer *views    # flip index and joint order, then those of maps
+    Py_buffer *views    # flip index, joint order and sigmas, then those of maps
     int viewed
 
 
@@ -201,7 +228,7 @@ cdef int _point_at(Image *image, arrays, HaeMaps *maps) except -1:
     return 0
 
 
-cdef int _fill_outputs(Image *image, maps, flip_index, joint_order) except -1:
+cdef int _fill_outputs(Image *image, maps, flip_index, joint_order, sigmas) except -1:
     cdef HaeOutputs *outputs = &image.work.outputs
     cdef int count
     outputs.scales = maps.scales
@@ -212,6 +239,7 @@ cdef int _fill_outputs(Image *image, maps, flip_index, joint_order) except -1:
     outputs.joints = <int>len(flip_index)
     outputs.flip_index = <const int32_t *>_view(image, flip_index).buf
     outputs.joint_order = <const int32_t *>_view(image, joint_order).buf
+    outputs.sigmas = <const double *>_view(image, sigmas).buf
     _point_at(image, maps.plain, image.maps)
     outputs.plain = image.maps
     if maps.flipped is not None:
@@ -220,18 +248,23 @@ cdef int _fill_outputs(Image *image, maps, flip_index, joint_order) except -1:
     return 0
 
 
-cdef Image *_open(maps, flip_index, joint_order, params, image_size) except NULL:
-    """maps: hrnetae.outputs.OutputMaps; flip_index, joint_order: (K,) int32. Ends with _close."""
+cdef int _fill_all_settings(Image *image, params, image_size) except -1:
+    _fill_settings(&image.work.settings, params, image_size, &image.maps[image.work.outputs.stages - 1])
+    return _fill_options(&image.work.settings, params, image.maps)
+
+
+cdef Image *_open(maps, flip_index, joint_order, sigmas, params, image_size) except NULL:
+    """maps: hrnetae.outputs.OutputMaps; flip_index, joint_order: (K,) int32; sigmas: (K,) float64. Ends with _close."""
     cdef Py_ssize_t arrays = len(maps.plain) + (0 if maps.flipped is None else len(maps.flipped))
-    cdef size_t views = (arrays + 2) * sizeof(Py_buffer)
+    cdef size_t views = (arrays + 3) * sizeof(Py_buffer)
     cdef Image *image = <Image *>PyMem_Calloc(1, sizeof(Image) + views + arrays * sizeof(HaeMaps))
     if not image:
         raise MemoryError
     image.views = <Py_buffer *>(image + 1)
     image.maps = <HaeMaps *>(<char *>image.views + views)
     try:
-        _fill_outputs(image, maps, flip_index, joint_order)
-        _fill_settings(&image.work.settings, params, image_size, &image.maps[image.work.outputs.stages - 1])
+        _fill_outputs(image, maps, flip_index, joint_order, sigmas)
+        _fill_all_settings(image, params, image_size)
     except BaseException:
         _close(image)
         raise
@@ -333,16 +366,16 @@ cdef int _check_level(int level) except -1:
     return 0
 
 
-def decode(maps, flip_index, joint_order, params, image_size, int level):
+def decode(maps, flip_index, joint_order, sigmas, params, image_size, int level):
     """All steps for one image.
 
-    maps: hrnetae.outputs.OutputMaps; flip_index, joint_order: (K,) int32.
+    maps: hrnetae.outputs.OutputMaps; flip_index, joint_order: (K,) int32; sigmas: (K,) float64.
     level: of the instructions, one that has_level; below 0 for the dense way. The answer does not depend on it.
     Returns keypoints (P, K, 3), scores (P,) or (P, K), tags (P, K, L), float32, in image pixels.
     """
     _check_level(level)
     cdef HaeArena *arena = _this_threads_arena()
-    cdef Image *image = _open(maps, flip_index, joint_order, params, image_size)
+    cdef Image *image = _open(maps, flip_index, joint_order, sigmas, params, image_size)
     cdef HaeImage *work = &image.work
     try:
         with nogil:
@@ -350,6 +383,30 @@ def decode(maps, flip_index, joint_order, params, image_size, int level):
         if work.failed:
             raise MemoryError
         return _people(work)
+    finally:
+        _close(image)
+
+
+def decode_features(maps, flip_index, joint_order, sigmas, params, image_size, int level):
+    """As decode, and what rescoring knows of the persons: (P, F) float64, as the last of four."""
+    _check_level(level)
+    cdef HaeArena *arena = _this_threads_arena()
+    cdef Image *image = _open(maps, flip_index, joint_order, sigmas, params, image_size)
+    cdef HaeImage *work = &image.work
+    cdef double[:, ::1] view
+    cdef Py_ssize_t person, i
+    try:
+        work.settings.keep_features = 1
+        with nogil:
+            work.failed = hae_decode(&work.outputs, &work.settings, level, arena, &work.poses)
+        if work.failed:
+            raise MemoryError
+        features = np.empty((work.poses.persons.count, HAE_FEATURES))
+        view = features
+        for person in range(view.shape[0]):
+            for i in range(view.shape[1]):
+                view[person, i] = work.poses.features[person * view.shape[1] + i]
+        return *_people(work), features
     finally:
         _close(image)
 
@@ -366,7 +423,7 @@ cdef void _free_batch(object capsule) noexcept:
     PyMem_Free(batch)
 
 
-def open_batch(images, flip_index, joint_order, params, int level):
+def open_batch(images, flip_index, joint_order, sigmas, params, int level):
     """Images for decode_batch: pairs of maps and image_size. The rest: as in decode. The arrays are held as long as
     the batch."""
     _check_level(level)
@@ -382,7 +439,7 @@ def open_batch(images, flip_index, joint_order, params, int level):
         PyMem_Free(batch)
         raise
     for maps, image_size in images:
-        batch.images[batch.count] = <HaeImage *>_open(maps, flip_index, joint_order, params, image_size)
+        batch.images[batch.count] = <HaeImage *>_open(maps, flip_index, joint_order, sigmas, params, image_size)
         batch.count += 1
     return capsule
 
@@ -407,9 +464,9 @@ def people_of_batch(capsule):
     return [None if batch.images[i].failed else _people(batch.images[i]) for i in range(batch.count)]
 
 
-def project(maps, flip_index, joint_order, params, image_size):
+def project(maps, flip_index, joint_order, sigmas, params, image_size):
     """Steps 1 and 2 alone: heat (K, H, W) and tags (K or 1, L, H, W), float32."""
-    cdef Image *image = _open(maps, flip_index, joint_order, params, image_size)
+    cdef Image *image = _open(maps, flip_index, joint_order, sigmas, params, image_size)
     cdef HaeOutputs *outputs = &image.work.outputs
     cdef HaeSettings *settings = &image.work.settings
     cdef int width, height, failed

@@ -1,4 +1,4 @@
-/* Step 6: the quarter step towards the higher neighbour, and the person score, which is taken here. */
+/* Step 6: the quarter step towards the higher neighbour. */
 #include "adjust.h"
 #include "numbers.h"
 
@@ -78,21 +78,4 @@ void hae_adjust(HaePersons *persons, const HaeHeat *heat, const HaeSettings *set
                 hae_adjust_joint(row, hae_rise_at(&map, hae_truncate(row[0]), hae_truncate(row[1])), map.width,
                                  map.height, settings);
         }
-}
-
-/* The float32 mean of a person's joint values, missing joints counting as 0. */
-void hae_person_scores(const HaePersons *persons, float *scores)
-{
-    const size_t stride = 3 + (size_t)persons->length, joints = (size_t)persons->joints;
-    for (int person = 0; person < persons->count; person++)
-        scores[person] = hae_clamp_finite(
-            hae_numpy_sum(persons->rows + person * joints * stride + 2, joints, stride) / (float)joints);
-}
-
-/* The joint values themselves, count x joints. */
-void hae_joint_scores(const HaePersons *persons, float *scores)
-{
-    const size_t stride = 3 + (size_t)persons->length, count = (size_t)persons->count * persons->joints;
-    for (size_t i = 0; i < count; i++)
-        scores[i] = persons->rows[i * stride + 2];
 }

@@ -28,10 +28,24 @@ static Line mmpose1_line(int map, int image, int side, int input)
     return (Line){(double)input / map / input * side, image / 2.0 - side / 2.0};
 }
 
+/* Undoes the letterbox to the pixel: the picture was resized to `resized` pixels of the network's `input`, where it
+ * begins at a whole pixel. */
+static Line exact_line(int map, int image, double scale, int input)
+{
+    const double ideal = rint(image * scale), resized = ideal < 1.0 ? 1.0 : ideal;
+    const double room = input - resized, start = floor(room / 2.0), pixel = image / resized;
+    return (Line){(double)input / map * pixel, -start * pixel};
+}
+
 static Line line_of(int map, int image, int side, int input, const HaeSettings *settings)
 {
     if (settings->mode == HAE_MMPOSE1)
         return mmpose1_line(map, image, side, input);
+    if (settings->exact_geometry) {
+        const double across = (double)settings->input_width / settings->image_width;
+        const double down = (double)settings->input_height / settings->image_height;
+        return exact_line(map, image, across < down ? across : down, input);
+    }
     return settings->use_udp ? udp_line(map, side) : reference_line(map, image, side);
 }
 

@@ -16,6 +16,17 @@ static void workspace_free(Workspace *work)
     hae_candidates_free(&work->candidates);
 }
 
+static int find_candidates(const HaeOutputs *outputs, const HaeSettings *settings, Workspace *work, const HaeHeat *heat,
+                           const HaeTags *tags)
+{
+    if (hae_heatmap_nms(heat->data, outputs->joints, heat->height, heat->width, settings->nms_kernel, work->peaks)
+        || hae_top_k(work->peaks, heat->height, heat->width, tags, &work->candidates))
+        return -1;
+    if (settings->tag_window > 1)
+        hae_average_tags(tags, heat->height, heat->width, settings->tag_window, &work->candidates);
+    return 0;
+}
+
 static int find_persons(const HaeOutputs *outputs, const HaeSettings *settings, Workspace *work, const HaeHeat *heat,
                         const HaeTags *tags, HaePersons *persons)
 {
@@ -23,14 +34,28 @@ static int find_persons(const HaeOutputs *outputs, const HaeSettings *settings, 
     const int count = (size_t)settings->max_num_people < size ? settings->max_num_people : (int)size;
     work->peaks = malloc(outputs->joints * size * sizeof(float));
     return !work->peaks || hae_candidates_make(&work->candidates, outputs->joints, count, tags->length)
-        || hae_heatmap_nms(heat->data, outputs->joints, heat->height, heat->width, settings->nms_kernel, work->peaks)
-        || hae_top_k(work->peaks, heat->height, heat->width, tags, &work->candidates)
+        || find_candidates(outputs, settings, work, heat, tags)
         || hae_group(&work->candidates, outputs->joint_order, settings, persons);
+}
+
+/* For what is asked of persons at the end: after refine a joint that was found looks like one that was filled in. */
+static int note_found(HaePoses *poses)
+{
+    const HaePersons *persons = &poses->persons;
+    const size_t count = (size_t)persons->count * persons->joints;
+    poses->found = malloc(count + 1);
+    if (!poses->found)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        poses->found[i] = persons->rows[i * (3 + (size_t)persons->length) + 2] > 0.0f;
+    return 0;
 }
 
 int hae_take_scores(const HaeSettings *settings, HaePoses *poses)
 {
     const HaePersons *persons = &poses->persons;
+    if ((settings->rescore || settings->keep_features) && note_found(poses))
+        return -1;
     poses->scores_per_person = settings->score_per_joint ? persons->joints : 1;
     poses->scores = malloc(((size_t)persons->count * poses->scores_per_person + 1) * sizeof(float));
     if (!poses->scores)
@@ -38,27 +63,39 @@ int hae_take_scores(const HaeSettings *settings, HaePoses *poses)
     if (settings->score_per_joint)
         hae_joint_scores(persons, poses->scores);
     else
-        hae_person_scores(persons, poses->scores);
+        hae_person_scores(persons, settings->person_score, poses->scores);
     return 0;
 }
 
 /* The reference's scores per joint are views into what refine fills in. */
-void hae_retake_scores(const HaeSettings *settings, HaePoses *poses)
+static void retake_scores(const HaeSettings *settings, HaePoses *poses)
 {
     if (settings->score_per_joint && settings->mode == HAE_REFERENCE)
         hae_joint_scores(&poses->persons, poses->scores);
 }
 
-static int finish_persons(const HaeSettings *settings, const HaeHeat *heat, const HaeTags *tags, HaePoses *poses)
+int hae_finish_poses(const HaeOutputs *outputs, const HaeSettings *settings, int width, int height, HaePoses *poses)
+{
+    retake_scores(settings, poses);
+    if (settings->fit)
+        hae_fit_positions(outputs, &poses->persons, width, height);
+    hae_back_project(&poses->persons, width, height, settings);
+    if ((settings->rescore || settings->keep_features) && hae_find_features(outputs, settings, poses))
+        return -1;
+    if (settings->rescore)
+        hae_rescore(settings, poses);
+    return settings->suppress_oks < 1.0 ? hae_suppress(outputs, settings, poses) : 0;
+}
+
+static int finish_persons(const HaeOutputs *outputs, const HaeSettings *settings, const HaeHeat *heat,
+                          const HaeTags *tags, HaePoses *poses)
 {
     HaePersons *persons = &poses->persons;
     if (settings->adjust || settings->mode == HAE_MMPOSE1)
         hae_adjust(persons, heat, settings);
     if (hae_take_scores(settings, poses) || (settings->refine && hae_refine(persons, heat, tags, settings)))
         return -1;
-    hae_retake_scores(settings, poses);
-    hae_back_project(persons, heat->width, heat->height, settings);
-    return 0;
+    return hae_finish_poses(outputs, settings, heat->width, heat->height, poses);
 }
 
 static int decode_with(const HaeOutputs *outputs, const HaeSettings *settings, Workspace *work, HaePoses *poses)
@@ -76,7 +113,7 @@ static int decode_with(const HaeOutputs *outputs, const HaeSettings *settings, W
     const HaeTags tags = {work->tags, settings->tag_per_joint ? (ptrdiff_t)(length * size) : 0, width, 1,
                           (ptrdiff_t)size, length};
     return find_persons(outputs, settings, work, &heat, &tags, &poses->persons)
-        || finish_persons(settings, &heat, &tags, poses) ? -1 : 0;
+        || finish_persons(outputs, settings, &heat, &tags, poses) ? -1 : 0;
 }
 
 static int decode_dense(const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses)
@@ -118,5 +155,7 @@ void hae_poses_free(HaePoses *poses)
 {
     free(poses->persons.rows);
     free(poses->scores);
+    free(poses->found);
+    free(poses->features);
     *poses = (HaePoses){0};
 }

@@ -20,8 +20,8 @@ int hae_decode_sparse_avx2(const HaeOutputs *outputs, const HaeSettings *setting
 /* Whether this processor has a level. */
 int hae_has_level(int level);
 
-/* The steps' shared ends: scores before refine, and those that refine changes. */
+/* The steps' shared ends: scores before refine, and all that comes after it. width, height: of the projected maps. */
 int hae_take_scores(const HaeSettings *settings, HaePoses *poses);
-void hae_retake_scores(const HaeSettings *settings, HaePoses *poses);
+int hae_finish_poses(const HaeOutputs *outputs, const HaeSettings *settings, int width, int height, HaePoses *poses);
 
 #endif

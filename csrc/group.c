@@ -215,23 +215,43 @@ static int find_columns(Matching *matching, const Groups *groups, int persons)
     return columns;
 }
 
-/* Where the first persons exist already: match, then join or found, candidate by candidate in top-k order. */
-static int match_joint(Groups *groups, Matching *matching, const Kept *kept, const HaeSettings *settings)
+/* Pairs the candidates with the first `persons` persons; returns how many of these can be paired at all, -1 where
+ * memory ran out. */
+static int pair_joint(const Groups *groups, Matching *matching, const Kept *kept, int persons,
+                      const HaeSettings *settings)
 {
     const int length = groups->persons->length;
-    int persons = groups->persons->count;
-    if (settings->ignore_too_much && settings->mode == HAE_REFERENCE && persons > settings->max_num_people)
-        persons = settings->max_num_people;
     if (matching_reserve(matching, kept->count > persons ? kept->count : persons, length))
         return -1;
     const int rows = find_rows(matching, kept, length), columns = find_columns(matching, groups, persons);
     if (rows && columns)
         solve(matching, kept, rows, columns, settings, length);
+    return columns;
+}
+
+/* The person that a candidate was paired with and is near enough to; -1: nobody. */
+static int partner_of(const Matching *matching, int candidate, int columns, const HaeSettings *settings)
+{
+    const int row = matching->row_of[candidate];
+    const int column = row >= 0 && columns ? matching->paired[row] : columns;
+    if (column < columns && matching->distance[(size_t)row * columns + column] < settings->tag_threshold)
+        return matching->person[column];
+    return -1;
+}
+
+/* Where the first persons exist already: match, then join or found, candidate by candidate in top-k order. */
+static int match_joint(Groups *groups, Matching *matching, const Kept *kept, const HaeSettings *settings)
+{
+    int persons = groups->persons->count;
+    if (settings->ignore_too_much && settings->mode == HAE_REFERENCE && persons > settings->max_num_people)
+        persons = settings->max_num_people;
+    const int columns = pair_joint(groups, matching, kept, persons, settings);
+    if (columns < 0)
+        return -1;
     for (int candidate = 0; candidate < kept->count; candidate++) {
-        const int row = matching->row_of[candidate];
-        const int column = row >= 0 && columns ? matching->paired[row] : columns;
-        if (column < columns && matching->distance[(size_t)row * columns + column] < settings->tag_threshold)
-            join(groups, matching->person[column], kept, candidate);
+        const int person = partner_of(matching, candidate, columns, settings);
+        if (person >= 0)
+            join(groups, person, kept, candidate);
         else
             found(groups, kept, candidate);
     }
@@ -286,6 +306,51 @@ static int group_joints(Groups *groups, Matching *matching, const HaeCandidates 
     return 0;
 }
 
+static void clear_joint(const Groups *groups, int joint)
+{
+    for (int person = 0; person < groups->persons->count; person++)
+        memset(joint_row(groups, person, joint), 0, (3 + (size_t)groups->persons->length) * sizeof(float));
+}
+
+static void drop_empty_persons(HaePersons *persons)
+{
+    const size_t stride = 3 + (size_t)persons->length, floats = (size_t)persons->joints * stride;
+    int count = 0;
+    for (int person = 0; person < persons->count; person++) {
+        const float *rows = persons->rows + person * floats;
+        int found = 0;
+        for (int joint = 0; joint < persons->joints && !found; joint++)
+            found = rows[joint * stride + 2] != 0.0f;
+        if (found)
+            memmove(persons->rows + count++ * floats, rows, floats * sizeof(float));
+    }
+    persons->count = count;
+}
+
+/* Beyond the reference: the first pass compares a candidate with the few joints that its person had by then; this one
+ * gives all joints away again, by the mean tags that the persons ended with. A candidate that nobody wants is left
+ * out, and a person whom no joint is left. */
+static int group_again(Groups *groups, Matching *matching, const HaeCandidates *candidates, const int32_t *joint_order,
+                       const HaeSettings *settings)
+{
+    for (int turn = 0; turn < candidates->joints; turn++) {
+        const Kept kept = keep(candidates, joint_order[turn], settings->detection_threshold);
+        if (!kept.count)
+            continue;
+        const int columns = pair_joint(groups, matching, &kept, groups->persons->count, settings);
+        if (columns < 0)
+            return -1;
+        clear_joint(groups, kept.joint);
+        for (int candidate = 0; candidate < kept.count; candidate++) {
+            const int person = partner_of(matching, candidate, columns, settings);
+            if (person >= 0)
+                write_joint(groups, person, &kept, candidate);
+        }
+    }
+    drop_empty_persons(groups->persons);
+    return 0;
+}
+
 /* Makes persons->rows (free it with free()). candidates must be best first. */
 int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const HaeSettings *settings,
               HaePersons *persons)
@@ -297,7 +362,8 @@ int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const
     Groups groups = {0};
     Matching matching = {0};
     const int failed = groups_make(&groups, persons, most)
-                    || group_joints(&groups, &matching, candidates, joint_order, settings);
+                    || group_joints(&groups, &matching, candidates, joint_order, settings)
+                    || (settings->second_pass && group_again(&groups, &matching, candidates, joint_order, settings));
     matching_free(&matching);
     groups_free(&groups);
     if (failed) {

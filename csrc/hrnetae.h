@@ -31,9 +31,12 @@ typedef struct {
     int scales, stages, tag_scale, tag_stage;
     int joints;
     const int32_t *flip_index, *joint_order;
+    const double *sigmas; /* per joint, of the object keypoint similarity */
 } HaeOutputs;
 
 enum { HAE_REFERENCE = 0, HAE_MMPOSE1 = 1 };
+enum { HAE_SCORE_MEAN = 0, HAE_SCORE_FOUND = 1, HAE_SCORE_GEOMETRIC = 2 };
+enum { HAE_FEATURES = 22 }; /* of a person, for rescoring: features.c */
 
 typedef struct {
     int mode;
@@ -46,6 +49,17 @@ typedef struct {
     int image_width, image_height;
     int input_width, input_height; /* of the network, for mmpose1's way back */
     float center_shift;
+    /* Options beyond the reference; the first value is off. */
+    int tag_window;       /* 1; odd: side of the window over which a candidate's tag is averaged */
+    int second_pass;      /* 0; grouping again, with everybody's final mean tag */
+    int fit;              /* 0; sub-pixel positions by a parabola on the network's own map */
+    int person_score;     /* HAE_SCORE_MEAN */
+    double suppress_oks;  /* 1: persons more similar than this to a better one are dropped */
+    float filled_floor;   /* 0: what the heat of a joint that is filled in must exceed */
+    int exact_geometry;   /* 0; uses input_width and input_height */
+    int rescore;          /* 0; scores by rescoring: the bias, then a weight per feature */
+    int keep_features;    /* 0; HaePoses.features is filled */
+    double rescoring[1 + HAE_FEATURES];
 } HaeSettings;
 
 /* ------------------------------------------------------------------ between the steps */
@@ -103,19 +117,22 @@ int hae_heatmap_nms(const float *heat, int joints, int height, int width, int ke
 int hae_top_k(const float *peaks, int height, int width, const HaeTags *tags, HaeCandidates *candidates);
 size_t hae_assign_bytes(int columns);
 void hae_assign(void *memory, int rows, int columns, int32_t *column_of_row);
+/* Replaces the candidates' tags by window means; for window > 1. */
+void hae_average_tags(const HaeTags *tags, int height, int width, int window, HaeCandidates *candidates);
 int hae_group(const HaeCandidates *candidates, const int32_t *joint_order, const HaeSettings *settings,
               HaePersons *persons);
 void hae_adjust(HaePersons *persons, const HaeHeat *heat, const HaeSettings *settings);
 /* One joint's row. Needs the pixels around its position: one in each direction, two for the DARK step. */
 void hae_adjust_joint(float *row, HaeRise rise, int width, int height, const HaeSettings *settings);
 void hae_dark_step(float *row, const HaePatch *heat);
-void hae_person_scores(const HaePersons *persons, float *scores);
+void hae_person_scores(const HaePersons *persons, int formula, float *scores);
 void hae_joint_scores(const HaePersons *persons, float *scores);
 /* The mean tag of a person, from `count` tags with a finite one each; 0 where there is no finite mean. */
 int hae_mean_tag(const float *collected, int count, int length, float *mean);
 /* Writes a found joint; needs the pixels next to (x, y). */
 void hae_fill_in(float *row, const HaePatch *heat, int x, int y, const HaeSettings *settings);
 int hae_refine(HaePersons *persons, const HaeHeat *heat, const HaeTags *tags, const HaeSettings *settings);
+void hae_fit_positions(const HaeOutputs *outputs, HaePersons *persons, int width, int height);
 void hae_back_project(HaePersons *persons, int width, int height, const HaeSettings *settings);
 
 int hae_candidates_make(HaeCandidates *candidates, int joints, int count, int length);
@@ -123,12 +140,21 @@ void hae_candidates_free(HaeCandidates *candidates);
 
 /* ------------------------------------------------------------------ one image, all steps */
 
-/* The answer of one image; free it with hae_poses_free. scores: count x scores_per_person (1, or joints) float32. */
+/* The answer of one image; free it with hae_poses_free. scores: count x scores_per_person (1, or joints) float32.
+ * found: count x joints, which joints grouping found; NULL where nobody asked. features: count x HAE_FEATURES, so too. */
 typedef struct {
     HaePersons persons;
     float *scores;
     int scores_per_person;
+    unsigned char *found;
+    double *features;
 } HaePoses;
+
+/* features.c: what is known of each person, in image pixels, after everything else. */
+int hae_find_features(const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses);
+void hae_rescore(const HaeSettings *settings, HaePoses *poses);
+/* suppress.c: drops persons that are much like a better one. */
+int hae_suppress(const HaeOutputs *outputs, const HaeSettings *settings, HaePoses *poses);
 
 /* `level`: of dispatch.h; below 0: on dense maps, the slow and plain way. The answer's bits do not depend on it.
  * arena: this thread's. */

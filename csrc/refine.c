@@ -88,7 +88,7 @@ void hae_fill_in(float *row, const HaePatch *heat, int x, int y, const HaeSettin
         row[0] = (float)x;
         row[1] = (float)y;
         row[2] = value;
-    } else if (value > 0.0f) {
+    } else if (value > settings->filled_floor) {
         row[0] = (float)x + (settings->use_udp ? 0.0f : 0.5f);
         row[1] = (float)y + (settings->use_udp ? 0.0f : 0.5f);
         row[2] = value;

@@ -162,13 +162,14 @@ static inline Lanes height_of_cells(const HaeSlopes *slopes, int cell, int y)
         const float *tile = slopes->tiles + (size_t)map * TILE_NODES;
         const int lines = lines_of(columns->count);
         HaeLine highest;
+        Lanes most = lanes_all(0.0f);
         for (int i = 0; i < lines; i++) {
-            Lanes most = lanes_load(tile + rows->first[y] * TILE_STRIDE + i * LANES);
+            most = lanes_load(tile + rows->first[y] * TILE_STRIDE + i * LANES);
             for (int row = 1; row < rows->longest; row++)
                 most = lanes_max(lanes_load(tile + row_of_range(rows, y, row) * TILE_STRIDE + i * LANES), most);
             highest.at[i] = most;
         }
-        highest.at[lines] = highest.at[lines - 1];
+        highest.at[lines] = most;
         sum = lanes_add(sum, pick_largest(&highest, lines, &columns->nodes, cell));
     }
     return lanes_mul(sum, lanes_all(1.0f / (float)maps));

@@ -338,9 +338,14 @@ static void read_tags(Work *work, int joint)
 {
     HaeCandidates *candidates = &work->candidates;
     const size_t first = (size_t)joint * candidates->count;
-    for (size_t at = first; at < first + work->kept[joint]; at++)
-        sample_tags(&work->field, joint, candidates->x[at], candidates->y[at],
-                    candidates->tag + at * candidates->length);
+    const int reach = work->field.settings->tag_window / 2;
+    for (size_t at = first; at < first + work->kept[joint]; at++) {
+        float *tag = candidates->tag + at * candidates->length;
+        if (reach > 0)
+            sample_average_tag(&work->field, joint, candidates->x[at], candidates->y[at], reach, tag);
+        else
+            sample_tags(&work->field, joint, candidates->x[at], candidates->y[at], tag);
+    }
 }
 
 /* Which way the heat rises at a grouped joint: as at the candidate that it was. */
@@ -475,9 +480,7 @@ static int decode_with(Work *work, const HaeOutputs *outputs, const HaeSettings 
         adjust_persons(work, persons);
     if (hae_take_scores(settings, poses) || (settings->refine && refine_persons(work, persons)))
         return -1;
-    hae_retake_scores(settings, poses);
-    hae_back_project(persons, work->field.width, work->field.height, settings);
-    return 0;
+    return hae_finish_poses(outputs, settings, work->field.width, work->field.height, poses);
 }
 
 int LEVEL(hae_decode_sparse)(const HaeOutputs *outputs, const HaeSettings *settings, HaeArena *arena, HaePoses *poses)

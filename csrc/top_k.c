@@ -4,6 +4,7 @@
  */
 #include "top_k.h"
 #include "hrnetae.h"
+#include "tag_mean.h"
 #include "numbers.h"
 
 #include <stdlib.h>
@@ -80,6 +81,28 @@ static void look_up_tags(const HaeTags *tags, int joint, int x, int y, float *ta
     const float *at = tags->data + joint * tags->joint + y * tags->row + x * tags->column;
     for (int l = 0; l < tags->length; l++)
         tag[l] = at[l * tags->value];
+}
+
+/* The mean over the finite tags of a window's pixels inside the map; float32 sums, row by row. */
+static void average_tag(const HaeTags *tags, int joint, int x, int y, int height, int width, int reach, float *tag)
+{
+    HaeTagMean mean = {0};
+    for (int v = y - reach < 0 ? 0 : y - reach; v <= y + reach && v < height; v++)
+        for (int u = x - reach < 0 ? 0 : x - reach; u <= x + reach && u < width; u++) {
+            look_up_tags(tags, joint, u, v, tag);
+            hae_tag_mean_add(&mean, tag, tags->length);
+        }
+    hae_tag_mean_take(&mean, tag, tags->length);
+}
+
+void hae_average_tags(const HaeTags *tags, int height, int width, int window, HaeCandidates *candidates)
+{
+    for (int joint = 0; joint < candidates->joints; joint++)
+        for (int place = 0; place < candidates->count; place++) {
+            const size_t at = (size_t)joint * candidates->count + place;
+            average_tag(tags, joint, candidates->x[at], candidates->y[at], height, width, window / 2,
+                        candidates->tag + at * candidates->length);
+        }
 }
 
 /* peaks: joints x height x width, after the NMS. candidates->count is at most height * width; every place of it

@@ -12,20 +12,32 @@ from hrnetae.params import DecodeParams
 
 _Floats = npt.NDArray[np.float32]
 _Whole = npt.NDArray[np.int32]
+_Doubles = npt.NDArray[np.float64]
 
 def has_level(level: int) -> bool: ...
 def decode(
     maps: OutputMaps,
     flip_index: _Whole,
     joint_order: _Whole,
+    sigmas: _Doubles,
     params: DecodeParams,
     image_size: tuple[int, int],
     level: int,
 ) -> tuple[_Floats, _Floats, _Floats]: ...
+def decode_features(
+    maps: OutputMaps,
+    flip_index: _Whole,
+    joint_order: _Whole,
+    sigmas: _Doubles,
+    params: DecodeParams,
+    image_size: tuple[int, int],
+    level: int,
+) -> tuple[_Floats, _Floats, _Floats, _Doubles]: ...
 def open_batch(
     images: Sequence[tuple[OutputMaps, tuple[int, int]]],
     flip_index: _Whole,
     joint_order: _Whole,
+    sigmas: _Doubles,
     params: DecodeParams,
     level: int,
 ) -> Any: ...
@@ -33,7 +45,12 @@ def decode_batch(capsule: Any) -> None: ...
 def stop_batch(capsule: Any) -> None: ...
 def people_of_batch(capsule: Any) -> list[tuple[_Floats, _Floats, _Floats] | None]: ...
 def project(
-    maps: OutputMaps, flip_index: _Whole, joint_order: _Whole, params: DecodeParams, image_size: tuple[int, int]
+    maps: OutputMaps,
+    flip_index: _Whole,
+    joint_order: _Whole,
+    sigmas: _Doubles,
+    params: DecodeParams,
+    image_size: tuple[int, int],
 ) -> tuple[_Floats, _Floats]: ...
 def heatmap_nms(heat: _Floats, kernel: int, peaks: _Floats) -> None: ...
 def top_k(peaks: _Floats, tags: _Floats, value: _Floats, x: _Whole, y: _Whole, tag: _Floats) -> None: ...

@@ -6,6 +6,9 @@ import numbers
 import os
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from hrnetae import _kernels
 from hrnetae.batch import Image, decode_all
 from hrnetae.dispatch import LEVEL, LEVELS
@@ -30,7 +33,7 @@ class Decoder:
             raise TypeError(f"skeleton: {type(skeleton).__name__}, expected Skeleton")
         self.params = DecodeParams() if params is None else params
         self.skeleton = skeleton
-        self._flip_index, self._joint_order = joint_arrays(skeleton)
+        self._joint_arrays = joint_arrays(skeleton)
 
     def decode(
         self,
@@ -51,6 +54,23 @@ class Decoder:
         """
         image_size = check_size("image_size", image_size)
         return self._decode(arrange(output, flipped, self.params, self.skeleton, scales), image_size)
+
+    def decode_features(
+        self,
+        output: NetworkOutput,
+        flipped: NetworkOutput | None = None,
+        *,
+        image_size: tuple[int, int],
+        scales: Sequence[float] | None = None,
+    ) -> tuple[Poses, npt.NDArray[np.float64]]:
+        """As :meth:`decode`, with what a rescoring is fitted on: (P, F) float64, in the order of
+        `hrnetae.rescoring.FEATURES`."""
+        image_size = check_size("image_size", image_size)
+        maps = arrange(output, flipped, self.params, self.skeleton, scales)
+        *people, features = _kernels.decode_features(
+            maps, *self._joint_arrays, self.params, image_size, LEVELS[LEVEL]
+        )
+        return Poses(*people, self.skeleton), features
 
     def decode_batch(
         self,
@@ -86,12 +106,12 @@ class Decoder:
 
         if workers <= 1:
             return [self._decode(*image_at(i)) for i in range(count)]
-        people = decode_all(count, image_at, (self._flip_index, self._joint_order, self.params, LEVELS[LEVEL]), workers)
+        people = decode_all(count, image_at, (*self._joint_arrays, self.params, LEVELS[LEVEL]), workers)
         return [Poses(*one, self.skeleton) for one in people]
 
     def _decode(self, maps: OutputMaps, image_size: tuple[int, int]) -> Poses:
         keypoints, scores, tags = _kernels.decode(
-            maps, self._flip_index, self._joint_order, self.params, image_size, LEVELS[LEVEL]
+            maps, *self._joint_arrays, self.params, image_size, LEVELS[LEVEL]
         )
         return Poses(keypoints, scores, tags, self.skeleton)
 

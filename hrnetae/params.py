@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import numbers
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hrnetae.rescoring import Rescoring
+
 MODES = ("reference", "mmpose1")
+SUBPIXEL = ("quarter", "fit")
+PERSON_SCORES = ("mean", "found", "geometric")  # as the kernels number them
+_CHOICES = {"mode": MODES, "subpixel": SUBPIXEL, "person_score": PERSON_SCORES}
+_MOST_WINDOW = 15
+# Of a file of parameters.
+FORMAT = "hrnetae params"
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,17 @@ class DecodeParams:
     mode: "reference" (mmpose 0.x) or "mmpose1" (mmpose 1.x codec and head).
     restore_heatmap_size, center_shift, input_size: used by "mmpose1" alone; resize the maps to the network's
         input, the shift of found joints in pixels, and that input's (width, height), None for 4 x the map.
+
+    Beyond the reference, off by default (docs/tuning.md says what they are worth):
+    tag_window: a candidate's tag is the mean over this many x this many pixels around it, odd.
+    second_pass: joints are given away again by the mean tags that the persons ended with.
+    subpixel: "quarter", the reference's step, or "fit", the vertex of a parabola on the network's own map.
+    person_score: "mean" over all joints, over those "found", or their "geometric" mean.
+    suppress_oks: a person whose OKS with a better one is larger than this is dropped; 1: nobody.
+    filled_floor: a joint is filled in only where the heat is larger than this.
+    exact_geometry: the way back undoes the letterbox of the network's input (``input_size``, None for 4 x the first
+        stage's map) to the pixel, where the reference cuts half the image size to a whole number.
+    rescoring: scores by a model of what is known of a person, in place of ``person_score``; None: off.
     """
 
     max_num_people: int = 30
@@ -50,6 +73,14 @@ class DecodeParams:
     restore_heatmap_size: bool = True
     center_shift: float = 0.5
     input_size: tuple[int, int] | None = None
+    tag_window: int = 1
+    second_pass: bool = False
+    subpixel: str = "quarter"
+    person_score: str = "mean"
+    suppress_oks: float = 1.0
+    filled_floor: float = 0.0
+    exact_geometry: bool = False
+    rescoring: Rescoring | None = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -60,12 +91,35 @@ class DecodeParams:
             raise ValueError(f"max_num_people: {self.max_num_people}, expected 1 or more")
         if self.nms_kernel < 1 or self.nms_kernel % 2 == 0:
             raise ValueError(f"nms_kernel: {self.nms_kernel}, expected an odd number of 1 or more")
-        if self.mode not in MODES:
-            raise ValueError(f"mode: {self.mode!r}, expected one of {', '.join(map(repr, MODES))}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                expected = ", ".join(map(repr, choices))
+                raise ValueError(f"{name}: {getattr(self, name)!r}, expected one of {expected}")
         if self.mode == "mmpose1" and self.use_udp:
             raise ValueError("use_udp: True, expected False with mode 'mmpose1', which has no UDP step")
         if self.input_size is not None:
             object.__setattr__(self, "input_size", check_size("input_size", self.input_size))
+        self._check_options()
+
+    def _check_options(self) -> None:
+        if not 1 <= self.tag_window <= _MOST_WINDOW or self.tag_window % 2 == 0:
+            raise ValueError(f"tag_window: {self.tag_window}, expected an odd number from 1 to {_MOST_WINDOW}")
+        for name, least in (("suppress_oks", 0.0), ("filled_floor", 0.0)):
+            if not least <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}: {getattr(self, name)}, expected a number from {least:g} to 1")
+        if self.rescoring is not None and not isinstance(self.rescoring, Rescoring):
+            raise TypeError(f"rescoring: {type(self.rescoring).__name__}, expected Rescoring or None")
+        plain = self.mode == "reference" and not self.use_udp
+        for name, used, fits, expected in (
+            ("subpixel", self.subpixel == "fit", plain and not self.align_corners, "'quarter' with UDP or mmpose1"),
+            ("exact_geometry", self.exact_geometry, plain, "False with UDP or mode 'mmpose1'"),
+            ("filled_floor", self.filled_floor > 0, self.mode == "reference", "0 with mode 'mmpose1'"),
+            ("person_score", self.person_score != "mean", not self.score_per_joint, "'mean' with score_per_joint"),
+            ("suppress_oks", self.suppress_oks < 1, not self.score_per_joint, "1 with score_per_joint"),
+            ("rescoring", self.rescoring is not None, not self.score_per_joint, "None with score_per_joint"),
+        ):
+            if used and not fits:
+                raise ValueError(f"{name}: {getattr(self, name)!r}, expected {expected}")
 
     def replace(self, **changes: Any) -> DecodeParams:
         """A copy with some fields changed; an unknown name is a TypeError."""
@@ -73,7 +127,48 @@ class DecodeParams:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field under its own name, as plain values."""
-        return dataclasses.asdict(self)
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if self.rescoring is not None:
+            values["rescoring"] = self.rescoring.to_dict()
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DecodeParams:
+        """The inverse of `to_dict`; what is missing keeps its default. ValueError or TypeError names the field."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                raise ValueError(f"{name}: unknown, expected a parameter of the decoder")
+        given = dict(values)
+        if isinstance(given.get("rescoring"), Mapping):
+            given["rescoring"] = Rescoring.from_dict(given["rescoring"])
+        return cls(**given)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> DecodeParams:
+        """The parameters of a file that ``hrnetae tune`` or `to_json` wrote.
+
+        Errors: OSError; ValueError that names the file, what it holds and what was expected.
+        """
+        name = os.fspath(path)
+        try:
+            with open(path, encoding="utf-8") as handle:
+                content = json.load(handle)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{name}: not JSON ({error}), expected parameters") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ValueError(f"{name}: no {FORMAT!r} as its format, expected a file of `hrnetae tune`")
+        if content.get("version") != VERSION or not isinstance(content.get("params"), dict):
+            raise ValueError(f"{name}: version {content.get('version')!r}, expected {VERSION} with an object params")
+        try:
+            return cls.from_dict(content["params"])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}: {error}") from None
+
+    def to_json(self, **more: Any) -> str:
+        """The text of a file for `from_json`. more: further entries beside the parameters, which reading ignores."""
+        content = {"format": FORMAT, "version": VERSION, "params": self.to_dict(), **more}
+        return json.dumps(content, indent=2) + "\n"
 
 
 def check_size(name: str, size: Any) -> tuple[int, int]:

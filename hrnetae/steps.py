@@ -143,9 +143,14 @@ def refine(
     return filled
 
 
-def joint_arrays(skeleton: Skeleton) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+# For a skeleton without sigmas: about the middle of COCO's.
+_PLAIN_SIGMA = 0.07
+
+
+def joint_arrays(skeleton: Skeleton) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
     """A skeleton's flip index and joint order as the kernels take them, (K,) int32."""
-    return np.array(skeleton.flip_index, np.int32), np.array(skeleton.joint_order, np.int32)
+    sigmas = skeleton.sigmas or (_PLAIN_SIGMA,) * len(skeleton)
+    return np.array(skeleton.flip_index, np.int32), np.array(skeleton.joint_order, np.int32), np.array(sigmas)
 
 
 def _settings(params: DecodeParams | None) -> DecodeParams:

@@ -1,0 +1,76 @@
+"""Trials on disk, so that a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from hrnetae.evaluation.matches import ImageMatches
+from hrnetae.files.atomic import atomic_write
+from hrnetae.files.errors import DataError
+from hrnetae.params import DecodeParams
+
+_MARK = "run.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A folder with a file for each trial.
+
+    folder: made by `open`. A file that cannot be read is tried again.
+    """
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path, run: dict[str, object], resume: bool) -> Record:
+        """run: what the trials are of; a folder of another run is not gone on with.
+
+        Errors: DataError for a folder of another run, or, without ``resume``, for one that is there at all.
+        """
+        mark = folder / _MARK
+        if folder.exists():
+            if not mark.is_file():
+                raise DataError(f"{folder}: not a folder of trials, expected none or one of an earlier run")
+            if not resume:
+                raise DataError(f"{folder}: trials of a run that was stopped, expected --resume, or no such folder")
+            if _read(mark) != run:
+                raise DataError(f"{folder}: trials of other outputs or ground truth, expected those of this run")
+            return cls(folder)
+        folder.mkdir(parents=True)
+        with atomic_write(mark) as handle:
+            handle.write(json.dumps(run, indent=2).encode())
+        return cls(folder)
+
+    def find(self, params: DecodeParams, whole: bool) -> ImageMatches | None:
+        """A trial of an earlier run."""
+        try:
+            with np.load(self._path(params, whole), allow_pickle=False) as arrays:
+                return ImageMatches(*(arrays[field.name] for field in fields(ImageMatches)))
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def keep(self, params: DecodeParams, whole: bool, matches: ImageMatches) -> None:
+        """Write a trial, whole or not at all."""
+        with atomic_write(self._path(params, whole)) as handle:
+            np.savez(handle, **{field.name: getattr(matches, field.name) for field in fields(ImageMatches)})
+
+    def close(self) -> None:
+        """Remove the trials: the run has come to its end."""
+        shutil.rmtree(self.folder)
+
+    def _path(self, params: DecodeParams, whole: bool) -> Path:
+        text = json.dumps([params.to_dict(), whole], sort_keys=True)
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npz"
+
+
+def _read(mark: Path) -> object:
+    try:
+        return json.loads(mark.read_text())
+    except ValueError:
+        return None

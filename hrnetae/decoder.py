@@ -67,10 +67,10 @@ class Decoder:
         `hrnetae.rescoring.FEATURES`."""
         image_size = check_size("image_size", image_size)
         maps = arrange(output, flipped, self.params, self.skeleton, scales)
-        *people, features = _kernels.decode_features(
+        keypoints, scores, tags, features = _kernels.decode_features(
             maps, *self._joint_arrays, self.params, image_size, LEVELS[LEVEL]
         )
-        return Poses(*people, self.skeleton), features
+        return Poses(keypoints, scores, tags, self.skeleton), features
 
     def decode_batch(
         self,
@@ -110,9 +110,7 @@ class Decoder:
         return [Poses(*one, self.skeleton) for one in people]
 
     def _decode(self, maps: OutputMaps, image_size: tuple[int, int]) -> Poses:
-        keypoints, scores, tags = _kernels.decode(
-            maps, *self._joint_arrays, self.params, image_size, LEVELS[LEVEL]
-        )
+        keypoints, scores, tags = _kernels.decode(maps, *self._joint_arrays, self.params, image_size, LEVELS[LEVEL])
         return Poses(keypoints, scores, tags, self.skeleton)
 
 

@@ -9,6 +9,8 @@ import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hrnetae.rescoring import Rescoring
@@ -16,7 +18,7 @@ from hrnetae.rescoring import Rescoring
 MODES = ("reference", "mmpose1")
 SUBPIXEL = ("quarter", "fit")
 PERSON_SCORES = ("mean", "found", "geometric")  # as the kernels number them
-_CHOICES = {"mode": MODES, "subpixel": SUBPIXEL, "person_score": PERSON_SCORES}
+CHOICES = MappingProxyType({"mode": MODES, "subpixel": SUBPIXEL, "person_score": PERSON_SCORES})
 _MOST_WINDOW = 15
 # Of a file of parameters.
 FORMAT = "hrnetae params"
@@ -91,7 +93,7 @@ class DecodeParams:
             raise ValueError(f"max_num_people: {self.max_num_people}, expected 1 or more")
         if self.nms_kernel < 1 or self.nms_kernel % 2 == 0:
             raise ValueError(f"nms_kernel: {self.nms_kernel}, expected an odd number of 1 or more")
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 expected = ", ".join(map(repr, choices))
                 raise ValueError(f"{name}: {getattr(self, name)!r}, expected one of {expected}")
@@ -152,8 +154,7 @@ class DecodeParams:
         """
         name = os.fspath(path)
         try:
-            with open(path, encoding="utf-8") as handle:
-                content = json.load(handle)
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{name}: not JSON ({error}), expected parameters") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:

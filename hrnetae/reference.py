@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnetae import reference_options as options
 from hrnetae.params import DecodeParams
 from hrnetae.reference_maps import Float32, Float64, Ints, Scales, Size, finite_or_below
+from hrnetae.reference_maps import first_stage_size as first_stage_size
 from hrnetae.reference_maps import fma as fma
 from hrnetae.reference_maps import project as project
 from hrnetae.reference_maps import resize_bilinear as resize_bilinear
@@ -71,7 +73,24 @@ def decode(
     output, flipped, scales: see `project`. image_size: (width, height) in pixels of the picture that was letterboxed.
     ValueError or TypeError for arguments that do not fit; bad numbers in the maps are no error.
     """
-    return results(decode_steps(output, flipped, image_size, params, skeleton, scales), image_size, params)
+    steps = decode_steps(output, flipped, image_size, params, skeleton, scales)
+    map_size = (steps.heatmaps.shape[2], steps.heatmaps.shape[1])
+    if params.subpixel == "fit":
+        refined = options.fit_positions(steps.refined, output, flipped, map_size, params, skeleton, scales)
+        steps = steps._replace(refined=refined)
+    if params.exact_geometry and params.input_size is None:
+        width, height = first_stage_size(output, params, skeleton, scales)
+        params = params.replace(input_size=(4 * width, 4 * height))
+    decoded = results(steps, image_size, params)
+    if params.rescoring is not None:
+        found = steps.adjusted[..., 2] > 0
+        features = options.person_features(decoded.keypoints, decoded.tags, found, image_size, skeleton)
+        total = params.rescoring.bias + features @ np.array(params.rescoring.weights)
+        decoded = decoded._replace(scores=(1 / (1 + np.exp(-np.clip(total, -500, 500)))).astype(np.float32))
+    if params.suppress_oks < 1:
+        kept = options.kept_persons(decoded.keypoints, decoded.scores, params.suppress_oks, skeleton)
+        decoded = Decoded(*(column[kept] for column in decoded))
+    return decoded
 
 
 def decode_steps(
@@ -80,6 +99,8 @@ def decode_steps(
     """As `decode`, up to the way back to the image, with what each step made."""
     heatmaps, tags = project(output, flipped, image_size, params, skeleton, scales)
     candidates = top_k(heatmap_nms(heatmaps, params.nms_kernel), tags, params.max_num_people)
+    if params.tag_window > 1:
+        candidates = options.average_tags(candidates, tags, params.tag_window)
     grouped = group_by_tag(*candidates, params, skeleton.joint_order)
     # mmpose 1.x shifts found joints by center_shift even when it leaves the quarter step out.
     adjusted = adjust(grouped, heatmaps, params) if params.adjust or params.mode == "mmpose1" else grouped
@@ -261,9 +282,12 @@ def group_by_tag(
                 person[1].clear()
             person[0][joint] = row
             person[1].append(tag)
-    if mmpose1 or params.ignore_too_much:
-        persons = persons[: params.max_num_people]
-    return np.array([rows for rows, _ in persons], np.float32).reshape(len(persons), joints, 3 + length)
+    grouped = np.array([rows for rows, _ in persons], np.float32).reshape(len(persons), joints, 3 + length)
+    if params.second_pass:
+        means = [np.mean(np.array(collected), axis=0) for _, collected in persons]
+        order = default_joint_order(joints) if joint_order is None else joint_order
+        grouped = options.group_again(grouped, means, TopK(values, x, y, tags), params, order, _match)
+    return grouped[: params.max_num_people] if mmpose1 or params.ignore_too_much else grouped
 
 
 def _match(tags: Float32, values: Float32, means: list[Float32], params: DecodeParams) -> list[int]:
@@ -397,6 +421,8 @@ def person_scores(persons: Float32, params: DecodeParams = DEFAULTS) -> Float32:
     """
     if params.score_per_joint:
         return persons[..., 2].copy()
+    if params.person_score != "mean":
+        return options.other_scores(persons, params.person_score)
     with np.errstate(all="ignore"):
         means = np.array([person[:, 2].mean() for person in persons], np.float32)
     return np.nan_to_num(means, nan=0.0, posinf=FLT_MAX, neginf=-FLT_MAX)
@@ -438,7 +464,7 @@ def refine(persons: Float32, heatmaps: Float32, tags: Float32, params: DecodePar
             value = heat[joint, row, column]
             if mmpose1:
                 person[joint, :3] = column, row, value
-            elif value > 0:
+            elif value > np.float32(params.filled_floor):
                 step_x, step_y = _quarter_step(heat, joint, column, row)
                 centre = 0.0 if params.use_udp else 0.5
                 person[joint, :3] = column + centre + step_x, row + centre + step_y, value
@@ -462,6 +488,9 @@ def back_project(
     The map shows a square of the image's longer side, centred on the image; in UDP it starts at the image's top left.
     mmpose 0.x cuts half the image size to an integer, so that odd sizes come out half a pixel off.
     """
+    if params.exact_geometry and params.input_size is not None:
+        x, y = options.exact_back_project(x, y, map_size, image_size, params.input_size)
+        return x, y
     side = max(image_size)
     moved = []
     for position, map_length, length in zip((x, y), map_size, image_size, strict=True):

@@ -134,6 +134,25 @@ def project(
     return finite_or_below(heat), tags
 
 
+def finest_heat(output: Any, flipped: Any, params: DecodeParams, skeleton: Skeleton, scales: Scales = None) -> Float32:
+    """Heatmaps (K, h, w) of the last stage of the largest scale, as the network gave them, flip undone and averaged."""
+    if scales is not None:
+        _, _, output, flipped = _sort_scales(output, flipped, scales)[0]
+    views = [_split_stages("output", output, params, len(skeleton))[0][-1]]
+    if flipped is not None:
+        mirrored = _split_stages("flipped", flipped, params, len(skeleton))[0][-1]
+        views.append(undo_flip(mirrored, skeleton.flip_index))
+    return finite_or_below(_average(views))
+
+
+def first_stage_size(output: Any, params: DecodeParams, skeleton: Skeleton, scales: Scales = None) -> Size:
+    """(width, height) of the maps of the first stage, of the largest scale."""
+    if scales is not None:
+        output = _sort_scales(output, None, scales)[0][2]
+    height, width = _split_stages("output", output, params, len(skeleton))[0][0].shape[1:]
+    return width, height
+
+
 def _sort_scales(output: Any, flipped: Any, scales: Sequence[float]) -> list[tuple[float, str, Any, Any]]:
     """(scale, name for messages, output, flipped), largest scale first."""
     if not len(scales) or len(set(scales)) != len(scales) or not all(scale > 0 for scale in scales):

@@ -73,6 +73,8 @@ class Rescoring:
         expected = ("bias", *FEATURES)
         wrong = sorted(set(expected) ^ set(values))
         if wrong:
-            raise ValueError(f"{wrong[0]}: {'unknown' if wrong[0] in values else 'missing'}, expected {len(expected)} "
-                             "numbers: bias and a weight for each feature")
+            raise ValueError(
+                f"{wrong[0]}: {'unknown' if wrong[0] in values else 'missing'}, expected {len(expected)} "
+                "numbers: bias and a weight for each feature"
+            )
         return cls(values["bias"], tuple(values[name] for name in FEATURES))

@@ -27,6 +27,7 @@ FLOORS = (
     ("tools", ("hrnetae.tools",)),
     ("runtime", ("hrnetae.runtime",)),
     ("networks", ("hrnetae.networks",)),
+    ("tuning", ("hrnetae.tuning",)),
     ("evaluation", ("hrnetae.evaluation",)),
     ("files", ("hrnetae.files",)),
     (
@@ -41,8 +42,11 @@ FLOORS = (
             "hrnetae.dispatch",
         ),
     ),
-    ("reference", ("hrnetae.reference", "hrnetae.reference_maps")),
-    ("what everyone may know", ("hrnetae.params", "hrnetae.skeleton", "hrnetae.types", "hrnetae.geometry")),
+    ("reference", ("hrnetae.reference", "hrnetae.reference_maps", "hrnetae.reference_options")),
+    (
+        "what everyone may know",
+        ("hrnetae.params", "hrnetae.rescoring", "hrnetae.skeleton", "hrnetae.types", "hrnetae.geometry"),
+    ),
     ("kernels", ("hrnetae._kernels",)),
     ("data", ("hrnetae.data",)),
 )

@@ -20,6 +20,7 @@ VERBS = MappingProxyType(
         "runstream": ("hrnetae.tools.runstream", "a network's outputs of pictures, under the pictures' names"),
         "vamp": ("hrnetae.tools.vamp", "a network's outputs of a datalist, and its throughput"),
         "eval": ("hrnetae.tools.eval", "COCO metrics of a folder of network outputs"),
+        "tune": ("hrnetae.tools.tune", "the decoder's parameters that suit a network best, from its outputs"),
         "predict": ("hrnetae.tools.predict", "the people in pictures, a video or what a camera sees"),
         "compare": ("hrnetae.tools.compare", "what other results of the same pictures lost and won"),
         "demo": ("hrnetae.tools.demo", "the whole flow on drawn pictures with a bundled network, to try it out"),

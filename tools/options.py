@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hrnetae.decoder import available_processors
-from hrnetae.params import MODES, DecodeParams
+from hrnetae.params import CHOICES, DecodeParams
 
 _PARAM_HELP = MappingProxyType(
     {
@@ -32,7 +32,14 @@ _PARAM_HELP = MappingProxyType(
         "mode": "whose decoder: mmpose 0.x, as the page's script, or 1.x",
         "restore_heatmap_size": "mmpose1: resize the maps to the network's input",
         "center_shift": "mmpose1: shift of found joints in pixels",
-        "input_size": "mmpose1: the network's input in pixels; 4 x the map where not given",
+        "input_size": "mmpose1, exact_geometry: the network's input in pixels; 4 x the map where not given",
+        "tag_window": "a candidate's tag is averaged over so many x so many pixels, odd",
+        "second_pass": "give joints away again by the persons' final mean tags",
+        "subpixel": "the reference's quarter step, or a fit on the network's own map",
+        "person_score": "mean over all joints, over the found ones, or the geometric mean of both",
+        "suppress_oks": "drop persons that are more similar than this to a better one; 1: nobody",
+        "filled_floor": "fill joints in only where the heat is above this",
+        "exact_geometry": "undo the letterbox to the pixel",
     }
 )
 _AT_ONCE = 64  # more than that is a slip of the keyboard, which the system would answer by never ending
@@ -59,6 +66,7 @@ class Parser(argparse.ArgumentParser):
         return f"{super().format_help()}\nexample: {self._example}\n"
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        namespace = argparse.Namespace(given=set()) if namespace is None else namespace
         return super().parse_known_args(with_underscores(sys.argv[1:] if args is None else args), namespace)
 
 
@@ -78,7 +86,19 @@ class Switch(argparse.Action):
         super().__init__([f"--{dest}", f"--no_{dest}"], dest, nargs=0, **settings)
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        setattr(namespace, self.dest, option_string == f"--{self.dest}")
+        _note(namespace, self.dest, option_string == f"--{self.dest}")
+
+
+class _Noted(argparse.Action):
+    """Stores a value, as actions do, and that it was given, whatever it is."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        _note(namespace, self.dest, values)
+
+
+def _note(namespace: Any, name: str, value: Any) -> None:
+    setattr(namespace, name, value)
+    namespace.given.add(name)
 
 
 def with_underscores(args: Sequence[str]) -> list[str]:
@@ -147,26 +167,40 @@ def _cut(text: str) -> str:
 
 
 def add_decode_params(parser: argparse.ArgumentParser) -> None:
-    """Every field of DecodeParams as an option of its own name and default."""
-    group = parser.add_argument_group("decoder", "defaults: the reference's")
-    for field in dataclasses.fields(DecodeParams):
+    """Every field of DecodeParams as an option of its own name and default, and a file that holds them."""
+    group = parser.add_argument_group("decoder", "defaults: the reference's, or those of --params")
+    group.add_argument(
+        "--params", metavar="FILE", help="parameters that `hrnetae tune` wrote; options beside it go before it"
+    )
+    for field in _options():
         kind = str(field.type)
         settings: dict[str, Any] = {"default": field.default, "help": _PARAM_HELP.get(field.name, field.name)}
         if kind == "bool":
             settings |= {"action": Switch}
         elif kind in _NUMBERS:
-            settings |= {"type": _NUMBERS[kind], "metavar": _METAVARS[kind]}
-        elif field.name == "mode":
-            settings |= {"choices": MODES}
+            settings |= {"action": _Noted, "type": _NUMBERS[kind], "metavar": _METAVARS[kind]}
+        elif field.name in CHOICES:
+            settings |= {"action": _Noted, "choices": CHOICES[field.name]}
         else:
-            settings |= {"type": int, "nargs": 2, "metavar": ("W", "H")}
+            settings |= {"action": _Noted, "type": int, "nargs": 2, "metavar": ("W", "H")}
         group.add_argument(f"--{field.name}", **settings)
 
 
+def _options() -> list[dataclasses.Field[Any]]:
+    """What can be said on a command line; a rescoring stands in a file."""
+    return [field for field in dataclasses.fields(DecodeParams) if field.name != "rescoring"]
+
+
 def decode_params(parser: argparse.ArgumentParser, args: argparse.Namespace) -> DecodeParams:
-    """The DecodeParams of parsed arguments; a value out of range is a usage error (exit 2)."""
+    """The DecodeParams of parsed arguments; a value out of range is a usage error (exit 2), a bad file exits with 1."""
+    given = {field.name: getattr(args, field.name) for field in _options() if field.name in args.given}
     try:
-        return DecodeParams(**{field.name: getattr(args, field.name) for field in dataclasses.fields(DecodeParams)})
+        base = DecodeParams() if args.params is None else DecodeParams.from_json(args.params)
+    except (OSError, ValueError) as error:
+        complain(parser.prog, error)
+        raise SystemExit(1) from None
+    try:
+        return base.replace(**given)
     except (TypeError, ValueError) as error:
         parser.error(f"argument --{error}")
 

@@ -32,8 +32,9 @@ class Tuning:
     """What came out.
 
     found: the best parameters over all pictures; params: these if the gain is significant, else the start.
-    verdict: of pictures that the tuning did not see. contributions: parameter -> the AP, over all pictures, that is lost
-    without it (rescoring left out on both sides; "rescoring": what it adds to these pictures, which it was fitted on).
+    verdict: of pictures that the tuning did not see. contributions: parameter -> the AP, over all pictures, that is
+    lost without it (rescoring left out on both sides; "rescoring": what it adds to these pictures, on which it was
+    fitted).
     curves: parameter -> [(value, AP)] over all pictures, the rest as found. settings: how many were tried.
     """
 
@@ -64,8 +65,8 @@ def tune(
 ) -> Tuning:
     """Search, judge, decide. The same seed gives the same answer, whatever the number of workers.
 
-    trials: of the user's outputs. start: the parameters to better, the reference's if None. folds: 2 or more, at most as
-        many as there are pictures. rounds: of the bootstrap. step: called with a line for each part of the work.
+    trials: of the user's outputs. start: the parameters to better, the reference's if None. folds: 2 or more, at most
+        as many as there are pictures. rounds: of the bootstrap. step: called with a line for each part of the work.
     Errors: ValueError for folds; DataError as reading and evaluating have it.
     """
     start = DecodeParams() if start is None else start
@@ -124,7 +125,9 @@ def _curves(trials: Trials, found: DecodeParams, pictures: Mask) -> dict[str, li
     bare = dataclasses.replace(found, rescoring=None)
     curves = {}
     for axis in AXES:
-        like = [one for one in trials.settings if dataclasses.replace(one, **{axis.name: getattr(bare, axis.name)}) == bare]
+        like = [
+            one for one in trials.settings if dataclasses.replace(one, **{axis.name: getattr(bare, axis.name)}) == bare
+        ]
         points = {getattr(one, axis.name): trials.ap(one, pictures) for one in like}
         if len(points) > 1:
             numeric = not any(isinstance(value, (str, bool)) for value in points)

@@ -95,4 +95,4 @@ def scores_by(rescoring: Rescoring, features: Doubles) -> NDArray[np.float32]:
     total = np.full(len(features), rescoring.bias)
     for column, weight in zip(features.T, rescoring.weights, strict=True):
         total += weight * column
-    return (1 / (1 + np.exp(-np.clip(total, -500, 500)))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(-np.clip(total, -500, 500))), np.float32)

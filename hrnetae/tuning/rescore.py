@@ -1,9 +1,10 @@
-"""Whether a rescoring helps, and which: its ridge is chosen on parts of the training pictures that it was not fitted on."""
+"""Whether a rescoring helps, and which: its ridge is chosen on training pictures that it was not fitted on."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +56,13 @@ def _ap_out_of_part(
     return _ap(trials, persons, scores, [part_of == part for part in range(parts)])
 
 
-def _ap(trials: Trials, persons: Persons, scores: NDArray[np.floating], groups: Sequence[Mask]) -> float:
+def _ap(trials: Trials, persons: Persons, scores: NDArray[np.floating[Any]], groups: Sequence[Mask]) -> float:
     """Mean over groups of pictures: scores of models that were fitted apart are not ranked against each other."""
     matches = rescored(trials, persons, scores)
     return float(np.mean([ap_of(matches, trials.weights(matches, group))["AP"] for group in groups]))
 
 
-def rescored(trials: Trials, persons: Persons, scores: NDArray[np.floating]) -> ImageMatches:
+def rescored(trials: Trials, persons: Persons, scores: NDArray[np.floating[Any]]) -> ImageMatches:
     """The matches of the same persons with other scores (D,)."""
     results: Results = dataclasses.replace(persons.results, scores=np.asarray(scores))
     return image_matches(trials.truth, results, trials.image_ids, trials.skeleton)

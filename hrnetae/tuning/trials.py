@@ -55,12 +55,18 @@ class Trials:
 
     def __post_init__(self) -> None:
         self.image_ids = np.array([picture.id for picture in self.outputs.pictures], np.int64)
+        self._ap_of_all: list[float] = []
         self._done: dict[tuple[DecodeParams, bool], ImageMatches] = {}
 
     @property
     def settings(self) -> list[DecodeParams]:
         """Those that were tried on all pictures, in the order of their trials."""
         return [params for params, whole in self._done if whole]
+
+    @property
+    def best(self) -> float | None:
+        """The highest AP of a setting on all pictures so far."""
+        return max(self._ap_of_all, default=None)
 
     def matches(self, params: DecodeParams, whole: bool = True) -> ImageMatches:
         """On all pictures, or on the sieve's alone."""
@@ -75,6 +81,8 @@ class Trials:
                 if self.record is not None:
                     self.record.keep(params, whole, found)
             self._done[key] = found
+            if whole:
+                self._ap_of_all.append(ap_of(found)["AP"])
         return self._done[key]
 
     def ap(self, params: DecodeParams, pictures: Mask, whole: bool = True) -> float:

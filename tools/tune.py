@@ -14,6 +14,7 @@ from typing import Any
 from hrnetae.decoder import available_processors
 from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth
 from hrnetae.evaluation.metrics import METRICS
+from hrnetae.evaluation.report.page import number
 from hrnetae.evaluation.report.tuning import check_tuning_report, write_tuning_report
 from hrnetae.files.atomic import atomic_write, check_writable
 from hrnetae.files.errors import DataError
@@ -176,7 +177,9 @@ def _as_text(args: argparse.Namespace, tuning: Tuning, start: DecodeParams) -> s
     lines = [
         f"{'':<7} {'default':>8} {'tuned':>8}   on pictures that the tuning did not see, mean of {args.folds} folds"
     ]
-    lines += [f"{name:<7} {verdict.default[name]:8.4f} {verdict.tuned[name]:8.4f}" for name in METRICS]
+    lines += [
+        f"{name:<7} {number(verdict.default[name], 4):>8} {number(verdict.tuned[name], 4):>8}" for name in METRICS
+    ]
     lines += [
         "",
         f"gain in AP: {100 * verdict.gain:+.2f} points, 95 % interval {100 * verdict.low:+.2f} to "

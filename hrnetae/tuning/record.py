@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Record:
         try:
             with np.load(self._path(params, whole), allow_pickle=False) as arrays:
                 return ImageMatches(*(arrays[field.name] for field in fields(ImageMatches)))
-        except (OSError, ValueError, KeyError):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
     def keep(self, params: DecodeParams, whole: bool, matches: ImageMatches) -> None:

@@ -22,7 +22,7 @@ from hrnetae.tuning.trials import Mask, Trials
 
 @dataclass(frozen=True)
 class Verdict:
-    """default, tuned: the ten metrics, means over folds. low, high: the interval of CONFIDENCE (two-sided) of the AP's
+    """default, tuned: the ten metrics, means over folds; -1, as COCO has it, where there is nobody of a size. low, high: the interval of CONFIDENCE (two-sided) of the AP's
     difference. significant: the interval lies above 0."""
 
     default: dict[str, float]
@@ -65,7 +65,7 @@ def judge(
     known = differences[~np.isnan(differences)]
     outside = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(known, (outside, 100 - outside)) if len(known) else (0.0, 0.0)
-    names = [dict(zip(METRICS, map(float, column[0]), strict=True)) for column in columns]
+    names = [dict(zip(METRICS, np.nan_to_num(column[0], nan=-1.0).tolist(), strict=True)) for column in columns]
     return Verdict(names[0], names[1], float(low), float(high))
 
 

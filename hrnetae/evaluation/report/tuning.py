@@ -82,8 +82,8 @@ def tuning_page(tuning: Tuning, made: Mapping[str, str]) -> str:
         section(
             "What each change is worth",
             _contributions(tuning.contributions),
-            intro="AP on all pictures that is lost when one change is taken back; for the rescoring, what it adds to the "
-            "pictures that it was fitted on.",
+            intro="AP on all pictures that is lost when one change is taken back; for the rescoring, what it adds to "
+            "the pictures on which it was fitted.",
         ),
         section(
             "AP over each parameter",

@@ -1,0 +1,236 @@
+"""The options beyond the reference: every level of the kernels against the NumPy versions, and off by default."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import campaign
+import hostile
+import numpy as np
+import pytest
+
+import hrnetae
+from hrnetae import COCO17, DecodeParams, Decoder, reference
+from hrnetae.evaluation.synthetic import Scene, draw_scene
+from hrnetae.geometry import Letterbox
+from hrnetae.rescoring import FEATURES, Rescoring
+
+RESCORING = Rescoring(-0.3, tuple(float(w) for w in np.random.default_rng(5).normal(0, 0.3, len(FEATURES))))
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {"tag_window": 5},
+    {"second_pass": True},
+    {"second_pass": True, "tag_window": 3, "detection_threshold": 0.2},
+    {"subpixel": "fit"},
+    {"subpixel": "fit", "refine": False},
+    {"person_score": "found"},
+    {"person_score": "geometric"},
+    {"suppress_oks": 0.4},
+    {"filled_floor": 0.05},
+    {"exact_geometry": True},
+    {"rescoring": RESCORING},
+    {"rescoring": RESCORING, "suppress_oks": 0.5, "subpixel": "fit", "second_pass": True, "exact_geometry": True},
+)
+
+
+def scenes() -> list[Scene]:
+    rng = np.random.default_rng(11)
+    shapes = ((4, (321, 247), 1, 1.5), (6, (200, 333), 2, 1.0), (0, (160, 160), 1, 0.0), (9, (127, 255), 1, 2.5))
+    return [
+        draw_scene(rng, people, size, map_size=(64, 64), stages=stages, noise=noise)
+        for people, size, stages, noise in shapes
+    ]
+
+
+SCENES = scenes()
+
+
+def inputs_of(scene: Scene, options: dict[str, Any], flip: bool) -> hostile.Inputs:
+    return {
+        "output": scene.output,
+        "flipped": scene.flipped if flip else None,
+        "image_size": scene.image_size,
+        "params": DecodeParams(**options),
+        "skeleton": COCO17,
+        "scales": None,
+    }
+
+
+@pytest.mark.parametrize("flip", [True, False], ids=["flip", "plain"])
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options))
+def test_every_level_and_the_numpy_version_agree(options: dict[str, Any], flip: bool) -> None:
+    for scene in SCENES:
+        inputs = inputs_of(scene, options, flip)
+        persons, differs = campaign.check(inputs, campaign.sparse_levels())
+        assert not differs
+        expected = reference.decode(
+            scene.output, scene.flipped if flip else None, scene.image_size, inputs["params"], COCO17
+        )
+        (_, found), *_ = campaign.answers(inputs, ["dense"])
+        assert persons == len(expected.scores)
+        # log, exp and sqrt may differ in their last bits; everything else is the same arithmetic.
+        np.testing.assert_allclose(found[0], expected.keypoints, rtol=1e-5, atol=2e-4)
+        np.testing.assert_allclose(found[1], expected.scores, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found[2], expected.tags, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options))
+def test_the_options_change_something(options: dict[str, Any]) -> None:
+    """Else the comparison above would compare nothing."""
+    changed = False
+    for scene in SCENES:
+        default = Decoder().decode(scene.output, scene.flipped, image_size=scene.image_size)
+        with_option = Decoder(DecodeParams(**options)).decode(scene.output, scene.flipped, image_size=scene.image_size)
+        changed |= len(default) != len(with_option) or any(
+            getattr(default, name).tobytes() != getattr(with_option, name).tobytes()
+            for name in ("keypoints", "scores", "tags")
+        )
+    assert changed
+
+
+def test_options_on_hostile_inputs() -> None:
+    """Any bits in the maps: the levels agree, and everything stays finite."""
+    for number in range(150):
+        inputs = hostile.random_case(np.random.default_rng((77, number)), longest=24)
+        params = inputs["params"]
+        options = dict(OPTIONS[number % len(OPTIONS)])
+        options.pop("refine", None)
+        try:
+            inputs["params"] = dataclasses.replace(params, score_per_joint=False, **options)
+        except ValueError:
+            continue
+        _, differs = campaign.check(inputs, campaign.sparse_levels())
+        assert not differs, (number, differs)
+
+
+def test_one_by_one_and_in_a_batch() -> None:
+    decoder = Decoder(DecodeParams(**OPTIONS[-1]))
+    alone = [decoder.decode(s.output, s.flipped, image_size=s.image_size) for s in SCENES]
+    together = decoder.decode_batch(
+        [s.output for s in SCENES], [s.flipped for s in SCENES], image_sizes=[s.image_size for s in SCENES], threads=3
+    )
+    for one, other in zip(alone, together, strict=True):
+        assert one.keypoints.tobytes() == other.keypoints.tobytes() and one.scores.tobytes() == other.scores.tobytes()
+
+
+def gaussian(width: int, height: int, x: float, y: float, sigma: float = 2.0) -> np.ndarray[Any, Any]:
+    """Heat of a joint at (x, y) cells from the corner."""
+    across, down = np.arange(width) + 0.5 - x, np.arange(height)[:, None] + 0.5 - y
+    return 0.9 * np.exp(-(across**2 + down**2) / (2 * sigma**2))
+
+
+def one_joint(x: float, y: float) -> np.ndarray[Any, Any]:
+    output = np.zeros((34, 64, 64), np.float32)
+    for joint in range(17):
+        output[joint] = gaussian(64, 64, x, y)
+    return output
+
+
+def test_fit_and_exact_geometry_find_a_gaussian_where_it_is() -> None:
+    """The logarithm of a Gaussian is a parabola, and a letterbox undone exactly leaves no error but rounding."""
+    size = (251, 187)  # both sides odd: the reference is half a pixel off
+    box = Letterbox.fit(size, (256, 256))
+    params = DecodeParams(subpixel="fit", exact_geometry=True)
+    for x, y in ((100.3, 70.9), (31.7, 150.2), (180.0, 94.5)):
+        at = box.to_input(np.array([[x, y]]))[0] / 4
+        poses = Decoder(params).decode(one_joint(*at), None, image_size=size)
+        assert len(poses) == 1
+        np.testing.assert_allclose(poses.keypoints[0, :, :2], np.tile([x, y], (17, 1)), atol=0.01)
+        plain = Decoder().decode(one_joint(*at), None, image_size=size)
+        assert np.abs(plain.keypoints[0, 0, :2] - (x, y)).max() > 0.1
+
+
+def test_scores_by_their_formulas() -> None:
+    scene = SCENES[0]
+    found = reference.decode_steps(scene.output, scene.flipped, scene.image_size, DecodeParams(), COCO17).adjusted
+    for person, rows in enumerate(found[:, :, 2].astype(float)):
+        over_all, over_found = rows.sum() / 17, rows[rows > 0].mean()
+        for formula, expected in (("found", over_found), ("geometric", math.sqrt(over_all * over_found))):
+            decoder = Decoder(DecodeParams(person_score=formula))
+            poses = decoder.decode(scene.output, scene.flipped, image_size=scene.image_size)
+            assert poses.scores[person] == pytest.approx(expected, rel=1e-6)
+
+
+def test_suppressed_persons_are_like_a_better_one() -> None:
+    doubled = SCENES[0]
+    poses = Decoder().decode(doubled.output, doubled.flipped, image_size=doubled.image_size)
+    kept = Decoder(DecodeParams(suppress_oks=0.0)).decode(
+        doubled.output, doubled.flipped, image_size=doubled.image_size
+    )
+    assert len(poses) > len(kept) >= 1
+    assert kept.scores.max() == poses.scores.max()
+
+
+def test_filled_floor() -> None:
+    scene = SCENES[3]
+    floor = 0.2
+    poses = Decoder().decode(scene.output, scene.flipped, image_size=scene.image_size)
+    cut = Decoder(DecodeParams(filled_floor=floor)).decode(scene.output, scene.flipped, image_size=scene.image_size)
+    values, before = cut.keypoints[:, :, 2], poses.keypoints[:, :, 2]
+    filled = (np.abs(poses.tags).sum(axis=-1) == 0) & (before > 0)
+    assert (filled & (before <= floor)).any() and (filled & (before > floor)).any()
+    assert (values[filled & (before <= floor)] == 0).all()
+    np.testing.assert_array_equal(values[filled & (before > floor)], before[filled & (before > floor)])
+
+
+def test_a_rescoring_is_a_logistic_of_the_features() -> None:
+    for scene in SCENES:
+        size = scene.image_size
+        _, features = Decoder().decode_features(scene.output, scene.flipped, image_size=size)
+        poses = Decoder(DecodeParams(rescoring=RESCORING)).decode(scene.output, scene.flipped, image_size=size)
+        expected = 1 / (1 + np.exp(-(RESCORING.bias + features @ np.array(RESCORING.weights))))
+        np.testing.assert_allclose(poses.scores, expected, rtol=1e-6)
+        assert features.shape == (len(poses), len(FEATURES)) and np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"tag_window": 2}, ("tag_window", "2", "odd")),
+        ({"tag_window": 17}, ("tag_window", "17", "15")),
+        ({"subpixel": "cubic"}, ("subpixel", "cubic", "fit")),
+        ({"person_score": "max"}, ("person_score", "max", "geometric")),
+        ({"suppress_oks": 1.5}, ("suppress_oks", "1.5")),
+        ({"filled_floor": -1.0}, ("filled_floor", "-1")),
+        ({"subpixel": "fit", "use_udp": True}, ("subpixel", "quarter")),
+        ({"exact_geometry": True, "mode": "mmpose1"}, ("exact_geometry", "mmpose1")),
+        ({"rescoring": RESCORING, "score_per_joint": True}, ("rescoring", "score_per_joint")),
+    ],
+)
+def test_wrong_options(values: dict[str, Any], words: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError) as caught:
+        DecodeParams(**values)
+    assert all(word in str(caught.value) for word in words)
+    with pytest.raises(TypeError, match="rescoring"):
+        DecodeParams(rescoring={"bias": 1.0})  # type: ignore[arg-type]
+
+
+def test_parameters_to_a_file_and_back(tmp_path: Path) -> None:
+    params = DecodeParams(detection_threshold=0.2, input_size=(640, 512), **OPTIONS[-1])
+    path = tmp_path / "params.json"
+    path.write_text(params.to_json(tuning={"AP": 0.5}))
+    assert DecodeParams.from_json(path) == params
+    assert hash(DecodeParams.from_json(path)) == hash(params)
+    assert hrnetae.DecodeParams.from_dict({}) == DecodeParams()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", ("not JSON",)),
+        ("[]", ("hrnetae params",)),
+        (json.dumps({"format": "hrnetae params", "version": 2, "params": {}}), ("version 2", "1")),
+        (json.dumps({"format": "hrnetae params", "version": 1, "params": {"tag": 1}}), ("tag: unknown",)),
+        (json.dumps({"format": "hrnetae params", "version": 1, "params": {"tag_window": 4}}), ("tag_window", "odd")),
+        (json.dumps({"format": "hrnetae params", "version": 1, "params": {"rescoring": {"bias": 1}}}), ("missing",)),
+    ],
+)
+def test_wrong_files(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    path = tmp_path / "params.json"
+    path.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        DecodeParams.from_json(path)
+    assert str(caught.value).startswith(str(path)) and all(word in str(caught.value) for word in words)

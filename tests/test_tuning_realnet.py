@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
+from golden import SHARED
+from test_flow import run_flow
 
 from hrnetae.decoder import Decoder
 from hrnetae.evaluation.ground_truth import GroundTruth, Picture, load_ground_truth
@@ -18,28 +18,28 @@ from hrnetae.files.folders import Sample, find_outputs
 from hrnetae.params import DecodeParams
 from hrnetae.tuning import Outputs, Trials, Tuning, sieve_of, tune
 
-# A folder with outputs/ and datalist.txt of the shared network on the shared pictures, and the ground truth.
-FOLDER, TRUTH = os.environ.get("HRNETAE_TUNING_OUTPUTS"), os.environ.get("HRNETAE_TUNING_TRUTH")
 MEMORY = 1 << 30
 pytestmark = [
     pytest.mark.shared,
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not (FOLDER and TRUTH), reason="HRNETAE_TUNING_OUTPUTS and HRNETAE_TUNING_TRUTH name no outputs"
-    ),
+    pytest.mark.skipif(SHARED is None, reason="the recorded inputs (../shared or HRNETAE_SHARED) are absent"),
 ]
 Half = tuple[list[Sample], list[Picture]]
 
 
 @pytest.fixture(scope="module")
 def truth() -> GroundTruth:
-    return load_ground_truth(Path(str(TRUTH)))
+    assert SHARED is not None
+    return load_ground_truth(SHARED / "coco" / "person_keypoints_val2017.json")
 
 
 @pytest.fixture(scope="module")
-def samples() -> list[Sample]:
-    folder = Path(str(FOLDER))
-    return list(find_outputs(folder / "outputs", folder / "datalist.txt", None, True).samples)
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    """The network's outputs of all pictures, with flips."""
+    assert SHARED is not None
+    root = tmp_path_factory.mktemp("realnet")
+    out = run_flow(root, SHARED / "coco" / "val2017")
+    return list(find_outputs(out, root / "datalist.txt").samples)
 
 
 def halves(samples: Sequence[Sample], truth: GroundTruth, seed: int) -> tuple[Half, Half]:
@@ -77,7 +77,7 @@ def shuffled(truth: GroundTruth, pictures: Sequence[Picture], seed: int) -> Grou
 
 def test_what_one_half_finds_is_worth_a_point_on_the_other(samples: list[Sample], truth: GroundTruth) -> None:
     gains = []
-    for seed in range(3):
+    for seed in range(2):
         first, second = halves(samples, truth, seed)
         for training, held_out in ((first, second), (second, first)):
             tuning = tuned_on(training, truth)

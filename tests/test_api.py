@@ -279,8 +279,8 @@ def test_steps_return_new_arrays() -> None:
 
 # ---------------------------------------------------------------------------------------------------------- parameters
 
-WHOLE = ("max_num_people", "nms_kernel")
-REAL = ("detection_threshold", "tag_threshold", "center_shift")
+WHOLE = ("max_num_people", "nms_kernel", "tag_window")
+REAL = ("detection_threshold", "tag_threshold", "center_shift", "suppress_oks", "filled_floor")
 SWITCHES = (
     "use_detection_val",
     "ignore_too_much",
@@ -292,12 +292,14 @@ SWITCHES = (
     "use_udp",
     "score_per_joint",
     "restore_heatmap_size",
+    "second_pass",
+    "exact_geometry",
 )
 
 
 def test_every_parameter_is_tested_here() -> None:
     names = {field.name for field in dataclasses.fields(DecodeParams)}
-    assert names == {*WHOLE, *REAL, *SWITCHES, "mode", "input_size"}
+    assert names == {*WHOLE, *REAL, *SWITCHES, "mode", "input_size", "subpixel", "person_score", "rescoring"}
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -363,6 +365,15 @@ def test_defaults_are_the_references() -> None:
         "restore_heatmap_size": True,
         "center_shift": 0.5,
         "input_size": None,
+        # What the reference does not have is off.
+        "tag_window": 1,
+        "second_pass": False,
+        "subpixel": "quarter",
+        "person_score": "mean",
+        "suppress_oks": 1.0,
+        "filled_floor": 0.0,
+        "exact_geometry": False,
+        "rescoring": None,
     }
 
 

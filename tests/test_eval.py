@@ -353,7 +353,8 @@ def test_every_parameter_is_an_option() -> None:
     parser = tool.build_parser()
     defaults = vars(parser.parse_args(["--output_data", "x"]))
     for field in dataclasses.fields(DecodeParams):
-        assert defaults[field.name] == field.default
+        if field.name != "rescoring":  # many numbers, which stand in a file
+            assert defaults[field.name] == field.default
     switched = parser.parse_args(["--output-data", "x", "--no-project2image", "--ignore_too_much"])
     assert (switched.project2image, switched.ignore_too_much) == (False, True)
 

@@ -15,7 +15,6 @@ from hrnetae.decoder import available_processors
 from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth
 from hrnetae.evaluation.metrics import METRICS
 from hrnetae.evaluation.report.page import number
-from hrnetae.evaluation.report.tuning import check_tuning_report, write_tuning_report
 from hrnetae.files.atomic import atomic_write, check_writable
 from hrnetae.files.errors import DataError
 from hrnetae.files.folders import find_outputs
@@ -24,6 +23,7 @@ from hrnetae.params import DecodeParams
 from hrnetae.tools.options import Parser, add_decode_params, at_once, complain, decode_params, positive, whole_to
 from hrnetae.tuning import Outputs, Trials, Tuning, sieve_of, tune
 from hrnetae.tuning.record import Record
+from hrnetae.tuning.report import check_tuning_report, write_tuning_report
 
 PROG = "hrnetae tune"
 _EXAMPLE = (

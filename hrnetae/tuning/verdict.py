@@ -22,8 +22,10 @@ from hrnetae.tuning.trials import Mask, Trials
 
 @dataclass(frozen=True)
 class Verdict:
-    """default, tuned: the ten metrics, means over folds; -1, as COCO has it, where there is nobody of a size. low, high: the interval of CONFIDENCE (two-sided) of the AP's
-    difference. significant: the interval lies above 0."""
+    """default, tuned: the ten metrics, means over folds; -1, as COCO has it, where there is nobody of a size.
+
+    low, high: the interval of CONFIDENCE (two-sided) of the AP's difference. significant: the interval lies above 0.
+    """
 
     default: dict[str, float]
     tuned: dict[str, float]

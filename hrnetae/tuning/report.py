@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from hrnetae.evaluation.metrics import METRICS
 from hrnetae.evaluation.report.charts import Axis, Bars, Line, bar_chart, line_chart
@@ -14,42 +14,10 @@ from hrnetae.evaluation.report.markup import Child, Markup, element
 from hrnetae.evaluation.report.page import facts, number, page, points, section, side_by_side, table, tiles
 from hrnetae.params import DecodeParams
 
+if TYPE_CHECKING:
+    from hrnetae.tuning import Tuning
+
 NUMBERS = "tuning.json"
-
-
-class Verdict(Protocol):
-    """`hrnetae.tuning.Verdict`, as far as the report needs it."""
-
-    @property
-    def default(self) -> dict[str, float]: ...
-    @property
-    def tuned(self) -> dict[str, float]: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def gain(self) -> float: ...
-    @property
-    def significant(self) -> bool: ...
-
-
-class Tuning(Protocol):
-    """`hrnetae.tuning.Tuning`, as far as the report needs it."""
-
-    @property
-    def params(self) -> DecodeParams: ...
-    @property
-    def found(self) -> DecodeParams: ...
-    @property
-    def verdict(self) -> Verdict: ...
-    @property
-    def contributions(self) -> Mapping[str, float]: ...
-    @property
-    def curves(self) -> Mapping[str, Sequence[tuple[Any, float]]]: ...
-    @property
-    def settings(self) -> int: ...
-    def to_dict(self) -> dict[str, Any]: ...
 
 
 def check_tuning_report(folder: Path) -> None:

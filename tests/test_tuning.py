@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden import SHARED
-from test_flow import run_flow
 
 from hrnetae import DecodeParams
 from hrnetae.evaluation.evaluate import EvalJob, evaluate
@@ -28,6 +26,7 @@ from hrnetae.tools import tune as tool
 from hrnetae.tuning import Outputs, Trials, Tuning, sieve_of, tune
 from hrnetae.tuning.fit import fit, scores_by
 from hrnetae.tuning.folds import folds_of
+from hrnetae.tuning.record import Record
 from hrnetae.tuning.space import Axis
 
 PICTURES = 24
@@ -66,7 +65,7 @@ def trials_of(data: Path, workers: int = 1, memory: int = 1 << 30, truth: Ground
 
 @pytest.fixture(scope="module")
 def tuning(data: Path) -> Tuning:
-    return tune(trials_of(data), rounds=100)
+    return tune(trials_of(data), rounds=100, curves=True)
 
 
 def test_folds_share_no_picture_and_leave_none_out() -> None:
@@ -118,7 +117,7 @@ def test_tuning_helps_a_poor_network_and_the_same_comes_out_again(data: Path, tu
     assert tuning.verdict.low <= tuning.verdict.gain <= tuning.verdict.high
     assert tuning.params == (tuning.found if tuning.verdict.significant else DecodeParams())
     for workers in (2, 3):
-        again = tune(trials_of(data, workers), rounds=100)
+        again = tune(trials_of(data, workers), rounds=100, curves=True)
         assert (again.params, again.found, again.to_dict()) == (tuning.params, tuning.found, tuning.to_dict())
 
 
@@ -160,6 +159,27 @@ def test_the_command(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert json.loads((tmp_path / "again.json").read_text())["params"] == json.loads(out.read_text())["params"]
     text = capsys.readouterr().out
     assert ("is significant" if tuning.verdict.significant else "NOT significant") in text
+
+
+def test_a_damaged_trial_is_tried_again(data: Path, tmp_path: Path, tuning: Tuning) -> None:
+    everything = np.ones(PICTURES, bool)
+    record = Record.open(tmp_path / "trials", {}, False)
+    expected = dataclasses.replace(trials_of(data), record=record).ap(tuning.found, everything)
+    (file,) = (tmp_path / "trials").glob("*.npz")
+    for damage in (b"", b"PK\x03\x04", file.read_bytes()[:-50]):
+        file.write_bytes(damage)
+        assert dataclasses.replace(trials_of(data), record=record).ap(tuning.found, everything) == expected
+    other = dataclasses.replace(trials_of(data), record=Record.open(tmp_path / "trials", {}, True))
+    other.outputs = Outputs((), (), 0)  # nothing to decode: what is whole is not tried again
+    assert other.ap(tuning.found, everything) == expected
+
+
+def test_curves_pass_through_what_was_found(data: Path, tuning: Tuning) -> None:
+    bare = dataclasses.replace(tuning.found, rescoring=None)
+    expected = trials_of(data).ap(bare, np.ones(PICTURES, bool))
+    assert len(tuning.curves) >= 10
+    for name, curve in tuning.curves.items():
+        assert dict(curve)[getattr(bare, name)] == expected and len(curve) == len(dict(curve))
 
 
 def test_a_stopped_run_goes_on(
@@ -234,25 +254,3 @@ def test_bad_parameters_and_data(data: Path, tmp_path: Path, capsys: pytest.Capt
     line[1] = str(broken)
     assert tool.main(line) == 1
     assert "output_000004.npz" in capsys.readouterr().err and not (tmp_path / "r.json").exists()
-
-
-@pytest.mark.shared
-@pytest.mark.slow
-def test_half_of_the_real_pictures_tunes_the_other(tmp_path: Path) -> None:
-    """At least one point of AP, on the mean of both ways round."""
-    assert SHARED is not None
-    truth = load_ground_truth(SHARED / "coco" / "person_keypoints_val2017.json")
-    out = run_flow(tmp_path, SHARED / "coco" / "val2017")
-    samples = find_outputs(out, tmp_path / "datalist.txt").samples
-    halves = [samples[0::2], samples[1::2]]
-
-    def trials(samples: Any) -> Trials:
-        outputs = Outputs(samples, [truth.picture(sample.stem) for sample in samples], 1 << 31)
-        return Trials(outputs, truth, sieve_of(len(samples), 0), 2)
-
-    gains = []
-    for tuned_on, tried_on in (halves, halves[::-1]):
-        found = tune(trials(tuned_on)).params
-        other, everything = trials(tried_on), np.ones(len(tried_on), bool)
-        gains.append(other.ap(found, everything) - other.ap(DecodeParams(), everything))
-    assert np.mean(gains) >= 0.01

@@ -120,7 +120,7 @@ def _run(args: argparse.Namespace, start: DecodeParams) -> Tuning:
             outputs, truth, sieve_of(len(pictures), args.seed), args.num_process, record=record, watch=watch.setting
         )
         watch.trials = trials
-        tuning = tune(trials, start, args.folds, args.seed, args.rounds, watch.step)
+        tuning = tune(trials, start, args.folds, args.seed, args.rounds, watch.step, curves=args.report is not None)
     record.close()
     return tuning
 

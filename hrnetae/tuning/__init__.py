@@ -20,7 +20,7 @@ from hrnetae.tuning.folds import folds_of, sieve_of
 from hrnetae.tuning.outputs import Outputs
 from hrnetae.tuning.rescore import fit_rescoring, rescored
 from hrnetae.tuning.search import search
-from hrnetae.tuning.space import AXES
+from hrnetae.tuning.space import AXES, variant
 from hrnetae.tuning.trials import Mask, Trials
 from hrnetae.tuning.verdict import Verdict, judge
 
@@ -35,7 +35,8 @@ class Tuning:
     verdict: of pictures that the tuning did not see. contributions: parameter -> the AP, over all pictures, that is
     lost without it (rescoring left out on both sides; "rescoring": what it adds to these pictures, on which it was
     fitted).
-    curves: parameter -> [(value, AP)] over all pictures, the rest as found. settings: how many were tried.
+    curves: parameter -> [(value, AP)] on the sieve's pictures, the rest as found but for the
+    rescoring. settings: how many were tried.
     """
 
     params: DecodeParams
@@ -62,11 +63,13 @@ def tune(
     seed: int = 0,
     rounds: int = 1000,
     step: Callable[[str], None] | None = None,
+    curves: bool = False,
 ) -> Tuning:
     """Search, judge, decide. The same seed gives the same answer, whatever the number of workers.
 
     trials: of the user's outputs. start: the parameters to better, the reference's if None. folds: 2 or more, at most
         as many as there are pictures. rounds: of the bootstrap. step: called with a line for each part of the work.
+    curves: tries what these need, too.
     Errors: ValueError for folds; DataError as reading and evaluating have it.
     """
     start = DecodeParams() if start is None else start
@@ -83,13 +86,15 @@ def tune(
     tell("bootstrap")
     verdict = judge(trials, trials.matches(start), apart, tested, rounds, seed)
     tell("contributions")
+    contributions = _contributions(trials, start, found, everything)
+    settings = len(trials.settings)
     return Tuning(
         params=found if verdict.significant else start,
         found=found,
         verdict=verdict,
-        contributions=_contributions(trials, start, found, everything),
-        curves=_curves(trials, found, everything),
-        settings=len(trials.settings),
+        contributions=contributions,
+        curves=_curves(trials, found, everything) if curves else {},
+        settings=settings,
     )
 
 
@@ -121,15 +126,16 @@ def _contributions(trials: Trials, start: DecodeParams, found: DecodeParams, pic
 
 
 def _curves(trials: Trials, found: DecodeParams, pictures: Mask) -> dict[str, list[tuple[Any, float]]]:
-    """Of the trials that were made anyway: those that differ from what was found in one parameter alone."""
+    """On the sieve's pictures: the shape of a curve needs no more."""
     bare = dataclasses.replace(found, rescoring=None)
     curves = {}
     for axis in AXES:
-        like = [
-            one for one in trials.settings if dataclasses.replace(one, **{axis.name: getattr(bare, axis.name)}) == bare
-        ]
-        points = {getattr(one, axis.name): trials.ap(one, pictures) for one in like}
-        if len(points) > 1:
-            numeric = not any(isinstance(value, (str, bool)) for value in points)
-            curves[axis.name] = [(value, points[value]) for value in (sorted(points) if numeric else points)]
+        values = list(axis.coarse)
+        own = getattr(bare, axis.name)
+        if own not in values:
+            values = sorted([*values, own])
+        settings = [(value, variant(bare, axis.name, value)) for value in values]
+        curve = [(value, trials.ap(one, pictures, whole=False)) for value, one in settings if one is not None]
+        if len(curve) > 1:
+            curves[axis.name] = curve
     return curves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import zipfile
@@ -51,7 +52,7 @@ class Record:
     def find(self, params: DecodeParams, whole: bool) -> ImageMatches | None:
         """A trial of an earlier run."""
         try:
-            with np.load(self._path(params, whole), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(self._path(params, whole).read_bytes()), allow_pickle=False) as arrays:
                 return ImageMatches(*(arrays[field.name] for field in fields(ImageMatches)))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None

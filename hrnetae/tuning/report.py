@@ -56,7 +56,7 @@ def tuning_page(tuning: Tuning, made: Mapping[str, str]) -> str:
         section(
             "AP over each parameter",
             side_by_side(*(_curve(name, curve) for name, curve in tuning.curves.items())),
-            intro="All other parameters as found, without rescoring, on all pictures.",
+            intro="The others as found, without rescoring, on the pictures on which settings are tried first.",
         ),
         section("Parameters", facts(_texts(tuning.params), "The parameters that were written")),
         section("How it was made", facts({**made, "Settings tried": str(tuning.settings)}, "How it was made")),
@@ -87,11 +87,21 @@ def _curve(name: str, curve: Sequence[tuple[Any, float]]) -> Markup:
     """Numbers as a line, words and switches as bars."""
     title = f"AP over {name}"
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value, _ in curve):
-        ends = Axis("AP", form=lambda value: f"{value:.4f}")
         line = Line("AP", [(float(value), ap) for value, ap in curve], dots=True)
-        return line_chart(title, [line], Axis(name), ends)
-    axis = Axis("AP", form=lambda value: f"{value:.4f}")
-    return bar_chart(title, [str(value) for value, _ in curve], [Bars("AP", [ap for _, ap in curve])], axis)
+        return line_chart(title, [line], Axis(name), _axis_around([ap for _, ap in curve]))
+    bars = Bars("AP", [ap for _, ap in curve])
+    return bar_chart(title, [str(value) for value, _ in curve], [bars], Axis("AP", form=_four))
+
+
+def _axis_around(values: Sequence[float]) -> Axis:
+    """So far apart that differences that are worth nothing look it: a point of AP at least."""
+    low, high = min(values), max(values)
+    room = max(0.0, 0.01 - (high - low)) / 2 + 0.1 * (high - low)
+    return Axis("AP", low=max(0.0, low - room), high=high + room, form=_four)
+
+
+def _four(value: float) -> str:
+    return number(value, 4)
 
 
 def _texts(params: DecodeParams) -> dict[str, Child]:

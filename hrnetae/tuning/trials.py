@@ -70,6 +70,7 @@ class Trials:
 
     def matches(self, params: DecodeParams, whole: bool = True) -> ImageMatches:
         """On all pictures, or on the sieve's alone."""
+        whole = whole or bool(self.sieve.all())
         key = (params, whole)
         if key not in self._done:
             chosen = np.arange(len(self.outputs)) if whole else np.flatnonzero(self.sieve)

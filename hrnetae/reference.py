@@ -488,7 +488,9 @@ def back_project(
     The map shows a square of the image's longer side, centred on the image; in UDP it starts at the image's top left.
     mmpose 0.x cuts half the image size to an integer, so that odd sizes come out half a pixel off.
     """
-    if params.exact_geometry and params.input_size is not None:
+    if params.exact_geometry:
+        if params.input_size is None:
+            raise ValueError("input_size: None, expected the network's (width, height) for exact_geometry here")
         x, y = options.exact_back_project(x, y, map_size, image_size, params.input_size)
         return x, y
     side = max(image_size)

@@ -17,6 +17,7 @@ import hrnetae
 from hrnetae import COCO17, DecodeParams, Decoder, reference
 from hrnetae.evaluation.synthetic import Scene, draw_scene
 from hrnetae.geometry import Letterbox
+from hrnetae.reference_options import person_features
 from hrnetae.rescoring import FEATURES, Rescoring
 
 RESCORING = Rescoring(-0.3, tuple(float(w) for w in np.random.default_rng(5).normal(0, 0.3, len(FEATURES))))
@@ -38,7 +39,7 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 
 def scenes() -> list[Scene]:
     rng = np.random.default_rng(11)
-    shapes = ((4, (321, 247), 1, 1.5), (6, (200, 333), 2, 1.0), (0, (160, 160), 1, 0.0), (9, (127, 255), 1, 2.5))
+    shapes = ((4, (181, 147), 1, 1.5), (6, (120, 193), 2, 1.0), (0, (160, 160), 1, 0.0), (9, (127, 195), 1, 2.5))
     return [
         draw_scene(rng, people, size, map_size=(64, 64), stages=stages, noise=noise)
         for people, size, stages, noise in shapes
@@ -184,6 +185,21 @@ def test_a_rescoring_is_a_logistic_of_the_features() -> None:
         expected = 1 / (1 + np.exp(-(RESCORING.bias + features @ np.array(RESCORING.weights))))
         np.testing.assert_allclose(poses.scores, expected, rtol=1e-6)
         assert features.shape == (len(poses), len(FEATURES)) and np.isfinite(features).all()
+
+
+@pytest.mark.parametrize("flip", [True, False], ids=["flip", "plain"])
+def test_features_are_those_of_the_numpy_version(flip: bool) -> None:
+    params = DecodeParams(second_pass=True, detection_threshold=0.15)
+    for scene in SCENES:
+        outputs = (scene.output, scene.flipped if flip else None)
+        steps = reference.decode_steps(*outputs, scene.image_size, params, COCO17)
+        expected = reference.results(steps, scene.image_size, params)
+        found = steps.adjusted[..., 2] > 0
+        wanted = person_features(expected.keypoints, expected.tags, found, scene.image_size, COCO17)
+        poses, features = Decoder(params).decode_features(*outputs, image_size=scene.image_size)
+        assert features.shape == (len(poses), len(FEATURES))
+        for name, one, other in zip(FEATURES, features.T, wanted.T, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(

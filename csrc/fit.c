@@ -51,8 +51,8 @@ static void fit_joint(const Cells *cells, int joint, double across, double down,
     const int x = hae_truncate((float)(row[0] / across)), y = hae_truncate((float)(row[1] / down));
     int best_x = x, best_y = y;
     float best = heat_of(cells, joint, x, y);
-    for (int v = y - 1; v <= y + 1; v++)
-        for (int u = x - 1; u <= x + 1; u++) {
+    for (int v = y > 0 ? y - 1 : 0; v <= y + 1 && v < cells->plain->height; v++)
+        for (int u = x > 0 ? x - 1 : 0; u <= x + 1 && u < cells->plain->width; u++) {
             const float heat = heat_of(cells, joint, u, v);
             if (heat > best) {
                 best = heat;

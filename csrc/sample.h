@@ -9,7 +9,6 @@
 #include "axis.h"
 #include "flip.h"
 #include "lanes.h"
-#include "tag_mean.h"
 
 /* Where the pixels of the projected map lie on the cells of one network map. */
 typedef struct {
@@ -210,18 +209,6 @@ static inline void sample_tags(const HaeField *field, int joint, int x, int y, f
         const HaeSource source = tag_source(field, side, joint);
         tag[side] = sample_pixel(&source, x, y);
     }
-}
-
-/* hae_average_tags, pixel by pixel. */
-static inline void sample_average_tag(const HaeField *field, int joint, int x, int y, int reach, float *tag)
-{
-    HaeTagMean mean = {0};
-    for (int v = y - reach < 0 ? 0 : y - reach; v <= y + reach && v < field->height; v++)
-        for (int u = x - reach < 0 ? 0 : x - reach; u <= x + reach && u < field->width; u++) {
-            sample_tags(field, joint, u, v, tag);
-            hae_tag_mean_add(&mean, tag, field->length);
-        }
-    hae_tag_mean_take(&mean, tag, field->length);
 }
 
 /* Asks the memory for what sample_tags will read. */

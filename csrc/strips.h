@@ -7,6 +7,7 @@
 #define HRNETAE_STRIPS_H
 
 #include "sample.h"
+#include "tag_mean.h"
 
 /* Cells first..first+7 of row y; beyond the row's end the last one again. */
 static inline Lanes load_eight(const HaeSource *source, int first, int y)
@@ -127,6 +128,37 @@ static inline HaePatch sample_patch(const HaeField *field, int joint, int x, int
     const HaeRect rect = clip_rect(field, (HaeRect){x - reach, y - reach, x + reach + 1, y + reach + 1});
     sample_heat(field, joint, rect, heat);
     return (HaePatch){heat, rect.left, rect.top, RECT_WIDTH, field->width, field->height};
+}
+
+enum { WINDOW_WIDTH = 2 * LANES, WINDOW_HEIGHT = 16 }; /* room for the largest tag_window, 15 x 15 */
+
+/* One of a joint's projected tag maps on a rectangle of at most WINDOW_WIDTH x WINDOW_HEIGHT pixels. */
+static inline void sample_tag_window(const HaeField *field, int side, int joint, HaeRect rect, float *tags)
+{
+    const HaeSource source = tag_source(field, side, joint);
+    Lanes rows[WINDOW_HEIGHT];
+    for (int left = rect.left; left < rect.right; left += LANES) {
+        sample_strip(&source, left, rect.top, rect.bottom, 0, rows);
+        for (int row = 0; row < rect.bottom - rect.top; row++)
+            lanes_store(tags + row * WINDOW_WIDTH + left - rect.left, rows[row]);
+    }
+}
+
+/* hae_average_tags for one candidate. */
+static inline void sample_average_tag(const HaeField *field, int joint, int x, int y, int reach, float *tag)
+{
+    const HaeRect rect = clip_rect(field, (HaeRect){x - reach, y - reach, x + reach + 1, y + reach + 1});
+    float tags[2][WINDOW_WIDTH * WINDOW_HEIGHT];
+    HaeTagMean mean = {0};
+    for (int side = 0; side < field->length; side++)
+        sample_tag_window(field, side, joint, rect, tags[side]);
+    for (int row = 0; row < rect.bottom - rect.top; row++)
+        for (int column = 0; column < rect.right - rect.left; column++) {
+            for (int side = 0; side < field->length; side++)
+                tag[side] = tags[side][row * WINDOW_WIDTH + column];
+            hae_tag_mean_add(&mean, tag, field->length);
+        }
+    hae_tag_mean_take(&mean, tag, field->length);
 }
 
 #endif

@@ -73,13 +73,13 @@ def fit_positions(
     across, down = map_size[0] / width, map_size[1] / height
     fitted = persons.copy()
     for person, joint in zip(*np.nonzero(persons[:, :, 2] > 0), strict=True):
-        padded = np.pad(heat[joint], 2, mode="edge")
+        inside = np.pad(heat[joint], 1, constant_values=-np.inf)
         x, y = (
             int(np.trunc(np.float32(persons[person, joint, axis] / per_cell)))
             for axis, per_cell in ((0, across), (1, down))
         )
         x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-        near = padded[y + 1 : y + 4, x + 1 : x + 4]
+        near = inside[y : y + 3, x : x + 3]
         if near.max() > near[1, 1]:
             v, u = divmod(int(near.argmax()), 3)
             x, y = x + u - 1, y + v - 1

@@ -23,6 +23,8 @@ from hrnetae.rescoring import FEATURES, Rescoring
 RESCORING = Rescoring(-0.3, tuple(float(w) for w in np.random.default_rng(5).normal(0, 0.3, len(FEATURES))))
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"tag_window": 5},
+    {"tag_window": 15},
+    {"tag_window": 7, "project2image": False},
     {"second_pass": True},
     {"second_pass": True, "tag_window": 3, "detection_threshold": 0.2},
     {"subpixel": "fit"},
@@ -142,6 +144,23 @@ def test_fit_and_exact_geometry_find_a_gaussian_where_it_is() -> None:
         np.testing.assert_allclose(poses.keypoints[0, :, :2], np.tile([x, y], (17, 1)), atol=0.01)
         plain = Decoder().decode(one_joint(*at), None, image_size=size)
         assert np.abs(plain.keypoints[0, 0, :2] - (x, y)).max() > 0.1
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_a_fit_at_the_edge_stays_in_the_map(side: str) -> None:
+    """The joint is found by both stages' mean; the finer map's top, where the fit looks, is a cell along the edge."""
+    x, y = {"left": (0.5, 31.5), "right": (63.5, 31.5), "top": (31.5, 0.5), "bottom": (31.5, 63.5)}[side]
+    along = (1.0, 0.0) if side in ("top", "bottom") else (0.0, 1.0)
+    coarse = np.zeros((34, 32, 32), np.float32)
+    coarse[:17] = gaussian(32, 32, x / 2, y / 2)
+    finer = np.tile(gaussian(64, 64, x - along[0], y - along[1]) * 0.02, (17, 1, 1)).astype(np.float32)
+    params = DecodeParams(subpixel="fit", refine=False)
+    poses = Decoder(params).decode([coarse, finer], None, image_size=(256, 256))
+    at = 4 * np.array([x - along[0], y - along[1]])  # 64 cells show 256 pixels
+    axis = 0 if along[0] else 1
+    np.testing.assert_allclose(poses.keypoints[0, :, axis], np.full(17, at[axis]), atol=0.01)
+    # Across the edge nothing is known of the other side: the joint is in the edge's cell.
+    assert (np.abs(poses.keypoints[0, :, 1 - axis] - at[1 - axis]) <= 2.001).all()
 
 
 def test_scores_by_their_formulas() -> None:

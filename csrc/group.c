@@ -239,13 +239,17 @@ static int partner_of(const Matching *matching, int candidate, int columns, cons
     return -1;
 }
 
+/* How many persons, from the first, joints may be given to. */
+static int matched_persons(const Groups *groups, const HaeSettings *settings)
+{
+    const int persons = groups->persons->count, most = settings->max_num_people;
+    return settings->ignore_too_much && settings->mode == HAE_REFERENCE && persons > most ? most : persons;
+}
+
 /* Where the first persons exist already: match, then join or found, candidate by candidate in top-k order. */
 static int match_joint(Groups *groups, Matching *matching, const Kept *kept, const HaeSettings *settings)
 {
-    int persons = groups->persons->count;
-    if (settings->ignore_too_much && settings->mode == HAE_REFERENCE && persons > settings->max_num_people)
-        persons = settings->max_num_people;
-    const int columns = pair_joint(groups, matching, kept, persons, settings);
+    const int columns = pair_joint(groups, matching, kept, matched_persons(groups, settings), settings);
     if (columns < 0)
         return -1;
     for (int candidate = 0; candidate < kept->count; candidate++) {
@@ -337,7 +341,7 @@ static int group_again(Groups *groups, Matching *matching, const HaeCandidates *
         const Kept kept = keep(candidates, joint_order[turn], settings->detection_threshold);
         if (!kept.count)
             continue;
-        const int columns = pair_joint(groups, matching, &kept, groups->persons->count, settings);
+        const int columns = pair_joint(groups, matching, &kept, matched_persons(groups, settings), settings);
         if (columns < 0)
             return -1;
         clear_joint(groups, kept.joint);

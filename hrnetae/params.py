@@ -121,7 +121,8 @@ class DecodeParams:
             ("rescoring", self.rescoring is not None, not self.score_per_joint, "None with score_per_joint"),
         ):
             if used and not fits:
-                raise ValueError(f"{name}: {getattr(self, name)!r}, expected {expected}")
+                found = "given" if name == "rescoring" else repr(getattr(self, name))
+                raise ValueError(f"{name}: {found}, expected {expected}")
 
     def replace(self, **changes: Any) -> DecodeParams:
         """A copy with some fields changed; an unknown name is a TypeError."""
@@ -159,7 +160,11 @@ class DecodeParams:
             raise ValueError(f"{name}: not JSON ({error}), expected parameters") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"{name}: no {FORMAT!r} as its format, expected a file of `hrnetae tune`")
-        if content.get("version") != VERSION or not isinstance(content.get("params"), dict):
+        if (
+            content.get("version") != VERSION
+            or content.get("version") is True
+            or not isinstance(content.get("params"), dict)
+        ):
             raise ValueError(f"{name}: version {content.get('version')!r}, expected {VERSION} with an object params")
         try:
             return cls.from_dict(content["params"])
@@ -201,7 +206,10 @@ def _whole(name: str, value: Any) -> int:
 def _real(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: {value!r}, expected a number")
-    real = float(value)
+    try:
+        real = float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: a whole number of {len(str(value))} digits, expected a finite number") from None
     if not math.isfinite(real):
         raise ValueError(f"{name}: {real}, expected a finite number")
     return real

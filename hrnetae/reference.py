@@ -284,7 +284,8 @@ def group_by_tag(
             person[1].append(tag)
     grouped = np.array([rows for rows, _ in persons], np.float32).reshape(len(persons), joints, 3 + length)
     if params.second_pass:
-        means = [np.mean(np.array(collected), axis=0) for _, collected in persons]
+        most = params.max_num_people if params.ignore_too_much and not mmpose1 else len(persons)
+        means = [np.mean(np.array(collected), axis=0) for _, collected in persons[:most]]
         order = default_joint_order(joints) if joint_order is None else joint_order
         grouped = options.group_again(grouped, means, TopK(values, x, y, tags), params, order, _match)
     return grouped[: params.max_num_people] if mmpose1 or params.ignore_too_much else grouped

@@ -40,6 +40,13 @@ FEATURES = (
 )
 
 
+def _is_finite(value: numbers.Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond all floats
+        return False
+
+
 @dataclass(frozen=True)
 class Rescoring:
     """score = 1 / (1 + exp(-(bias + sum of weight * feature))).
@@ -55,7 +62,7 @@ class Rescoring:
         if len(self.weights) != len(FEATURES):
             raise ValueError(f"weights: {len(self.weights)} numbers, expected {len(FEATURES)}")
         for name, value in zip(("bias", *FEATURES), self.numbers(), strict=True):
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
                 raise ValueError(f"{name}: {value!r}, expected a finite number")
 
     def numbers(self) -> Iterator[float]:

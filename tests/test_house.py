@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -303,3 +304,13 @@ def test_every_public_function_says_what_it_does() -> None:
                     silent.append(f"{module_name}.{name}.{member}")
     obvious = re.compile(r"\.(main|build_parser)$")  # the same in every driver
     assert [name for name in silent if not obvious.search(name)] == []
+
+
+@pytest.mark.skipif(not (CSRC.parent / "pyproject.toml").is_file(), reason="the sources are not here")
+def test_every_package_is_in_the_wheel() -> None:
+    """An editable install would hide one that was forgotten."""
+    listed = tomllib.loads((CSRC.parent / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    if not (CSRC.parent / "hrnetae").is_dir():
+        pytest.skip("the sources were taken away")
+    folders = {path.parent.relative_to(CSRC.parent) for path in (CSRC.parent / "hrnetae").rglob("*.py")}
+    assert {".".join(folder.parts) for folder in folders} | {"hrnetae.tools"} <= set(listed)

@@ -27,6 +27,7 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"tag_window": 7, "project2image": False},
     {"second_pass": True},
     {"second_pass": True, "tag_window": 3, "detection_threshold": 0.2},
+    {"second_pass": True, "ignore_too_much": True, "max_num_people": 4},
     {"subpixel": "fit"},
     {"subpixel": "fit", "refine": False},
     {"person_score": "found"},
@@ -261,6 +262,7 @@ def test_parameters_to_a_file_and_back(tmp_path: Path) -> None:
         (json.dumps({"format": "hrnetae params", "version": 1, "params": {"tag": 1}}), ("tag: unknown",)),
         (json.dumps({"format": "hrnetae params", "version": 1, "params": {"tag_window": 4}}), ("tag_window", "odd")),
         (json.dumps({"format": "hrnetae params", "version": 1, "params": {"rescoring": {"bias": 1}}}), ("missing",)),
+        (json.dumps({"format": "hrnetae params", "version": 1, "params": {"tag_threshold": 10**400}}), ("401 digits",)),
     ],
 )
 def test_wrong_files(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:

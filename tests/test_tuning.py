@@ -232,6 +232,23 @@ def test_eval_and_compare_take_the_parameters(
     assert str(tuning.found.detection_threshold) in page
 
 
+def test_the_tuning_fits_its_own_rescoring(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tuning: Tuning
+) -> None:
+    assert tuning.found.rescoring is not None
+    with pytest.raises(ValueError, match="start: has a rescoring"):
+        tune(trials_of(data), tuning.found)
+    file = tmp_path / "params.json"
+    file.write_text(tuning.found.to_json())
+    assert tool.main(words(data, tmp_path / "out.json", "--params", file)) == 1
+    assert str(file) in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        eval_tool.main([*words(data, tmp_path / "r.json")[:-2], "--params", str(file), "--score_per_joint"])
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert f"--params {file}: rescoring: given, expected None with score_per_joint" in " ".join(message.split())
+
+
 def test_bad_parameters_and_data(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text("{}")
@@ -246,6 +263,7 @@ def test_bad_parameters_and_data(data: Path, tmp_path: Path, capsys: pytest.Capt
     assert tool.main(words(data, tmp_path / "p.json", "--folds", PICTURES + 1)) == 1
     assert str(PICTURES) in capsys.readouterr().err
     (tmp_path / "q.json.trials").mkdir()
+    (tmp_path / "q.json.trials" / "mine.txt").write_text("kept")
     assert tool.main(words(data, tmp_path / "q.json")) == 1
     broken = tmp_path / "broken"
     shutil.copytree(data / "out", broken)

@@ -202,7 +202,8 @@ def decode_params(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
     try:
         return base.replace(**given)
     except (TypeError, ValueError) as error:
-        parser.error(f"argument --{error}")
+        option = f"params {args.params}: " if str(error).startswith("rescoring") else ""
+        parser.error(f"argument --{option}{error}")
 
 
 def complain(prog: str, error: BaseException | str) -> None:

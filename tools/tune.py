@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hrnetae import __version__
 from hrnetae.decoder import available_processors
 from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth
 from hrnetae.evaluation.metrics import METRICS
@@ -81,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.data_root is None and args.ann_file is None:
         parser.error("one of the arguments --data_root --ann_file is required")
     start = decode_params(parser, args)
+    if start.rescoring is not None:
+        complain(PROG, f"{args.params}: has a rescoring, expected parameters without one: tune fits its own")
+        return 1
     command = shlex.join([*PROG.split(), *(sys.argv[1:] if argv is None else argv)])
     try:
         if args.out.is_dir():
@@ -88,8 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_writable(args.out)
         if args.report is not None:
             check_tuning_report(args.report)
-        tuning = _run(args, start)
+        tuning, record = _run(args, start)
         _write(args, tuning, command)
+        record.close()  # not before: what was tried is worth more than the file
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
@@ -97,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(args: argparse.Namespace, start: DecodeParams) -> Tuning:
+def _run(args: argparse.Namespace, start: DecodeParams) -> tuple[Tuning, Record]:
     ann_file = find_ann_file(args.data_root, args.ann_file)
     folder = find_outputs(args.output_data, args.datalist_txt, args.output_flip, not args.no_flip)
     truth = load_ground_truth(ann_file, args.data_root)
@@ -108,10 +113,9 @@ def _run(args: argparse.Namespace, start: DecodeParams) -> Tuning:
     pictures = [truth.picture(sample.stem) for sample in folder.samples]
     outputs = Outputs(folder.samples, pictures, args.memory * _MEBIBYTE)
     run = {
+        "hrnetae": __version__,
         "ground_truth": sha256_of(ann_file),
-        "outputs": [
-            [str(s.output), *_state(s.output), *(_state(s.flipped) if s.flipped else ())] for s in outputs.samples
-        ],
+        "outputs": [[*_state(one.output), *_state(one.flipped)] for one in outputs.samples],
         "seed": args.seed,
     }
     record = Record.open(args.out.with_name(f"{args.out.name}.trials"), run, args.resume)
@@ -121,13 +125,15 @@ def _run(args: argparse.Namespace, start: DecodeParams) -> Tuning:
         )
         watch.trials = trials
         tuning = tune(trials, start, args.folds, args.seed, args.rounds, watch.step, curves=args.report is not None)
-    record.close()
-    return tuning
+    return tuning, record
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path | None) -> tuple[object, ...]:
+    """By what a changed output is known."""
+    if path is None:
+        return ()
     found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    return str(path), found.st_size, found.st_mtime_ns
 
 
 class _Watch:

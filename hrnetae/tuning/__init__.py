@@ -70,9 +70,11 @@ def tune(
     trials: of the user's outputs. start: the parameters to better, the reference's if None. folds: 2 or more, at most
         as many as there are pictures. rounds: of the bootstrap. step: called with a line for each part of the work.
     curves: tries what these need, too.
-    Errors: ValueError for folds; DataError as reading and evaluating have it.
+    Errors: ValueError for folds, and for a start with a rescoring; DataError as reading and evaluating have it.
     """
     start = DecodeParams() if start is None else start
+    if start.rescoring is not None:
+        raise ValueError("start: has a rescoring, expected none: it may have been fitted on these pictures")
     tell = step or (lambda line: None)
     fold_of = folds_of(len(trials.outputs), folds, seed)
     tested, apart = [fold_of == fold for fold in range(folds)], []

@@ -36,7 +36,7 @@ class Record:
         Errors: DataError for a folder of another run, or, without ``resume``, for one that is there at all.
         """
         mark = folder / _MARK
-        if folder.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             if not mark.is_file():
                 raise DataError(f"{folder}: not a folder of trials, expected none or one of an earlier run")
             if not resume:
@@ -44,7 +44,7 @@ class Record:
             if _read(mark) != run:
                 raise DataError(f"{folder}: trials of other outputs or ground truth, expected those of this run")
             return cls(folder)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(mark) as handle:
             handle.write(json.dumps(run, indent=2).encode())
         return cls(folder)

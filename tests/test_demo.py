@@ -221,6 +221,7 @@ def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "eval",
         "runstream",
         "compare",
+        "tune",
         "predict",
     }
     for words in commands:

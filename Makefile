@@ -13,8 +13,9 @@ help: ## what can be made
 demo: $(VENV)/installed ## run the main job on what the package carries
 	$(BIN)/hrnetae demo --out demo_output
 
+# Files of tests are shared out among the processors: what a file prepares once is prepared once.
 test: $(VENV)/installed-test ## run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
 	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)

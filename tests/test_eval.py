@@ -18,7 +18,7 @@ import pytest
 from golden import SHARED
 from numpy.typing import NDArray
 
-from hrnetae.evaluation.evaluate import EvalJob, evaluate, ordered_map
+from hrnetae.evaluation.evaluate import EvalJob, evaluate
 from hrnetae.evaluation.ground_truth import find_ann_file, load_ground_truth, picture_size
 from hrnetae.evaluation.metrics import BACKENDS, METRICS, keypoint_metrics
 from hrnetae.evaluation.results import Results, write_results
@@ -28,6 +28,7 @@ from hrnetae.params import DecodeParams
 from hrnetae.skeleton import COCO17, Skeleton
 from hrnetae.tools import cli
 from hrnetae.tools import eval as tool
+from hrnetae.work import ordered_map
 
 needs_shared = [
     pytest.mark.shared,

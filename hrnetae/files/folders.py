@@ -154,9 +154,7 @@ class _Wanted:
         return (self.output,) if self.flipped is None else (self.output, self.flipped)
 
 
-def _found(
-    layout: str, wanted: Sequence[_Wanted], allow_missing: bool, warnings: tuple[str, ...] = ()
-) -> OutputFolder:
+def _found(layout: str, wanted: Sequence[_Wanted], allow_missing: bool, warnings: tuple[str, ...] = ()) -> OutputFolder:
     """Errors: IncompleteError, DataError where no picture has its outputs."""
     missing = [place for one in wanted for place in one.places if not place.is_there]
     if missing and not allow_missing:
@@ -250,9 +248,7 @@ def _by_number(
     def place(line: int) -> _Place:
         return _Place(folder, numbered(line), listed.stems[line])
 
-    wanted = [
-        _Wanted(pair.stem, place(pair.line), None if pair.flip is None else place(pair.flip)) for pair in pairs
-    ]
+    wanted = [_Wanted(pair.stem, place(pair.line), None if pair.flip is None else place(pair.flip)) for pair in pairs]
     return _found("vamp", wanted, allow_missing, _check_surplus(folder, listed))
 
 
@@ -295,6 +291,6 @@ def _refuse_orphans(folder: _Folder) -> None:
     if orphans:
         picture = orphans[0].removesuffix(FLIP_SUFFIX) + _EXTENSION
         raise DataError(
-            f"{folder.path / orphans[0]}{_EXTENSION}: the output of a flip, but {picture}, that of its picture, is not there "
-            f"({len(orphans)} such files)"
+            f"{folder.path / orphans[0]}{_EXTENSION}: the output of a flip, but {picture}, that of its picture, is not "
+            f"there ({len(orphans)} such files)"
         )

@@ -115,34 +115,41 @@ def _buffers() -> tuple[ReadBuffer, ReadBuffer]:
 # What a picture's persons were made from
 
 
-_HALF = 8  # bytes of a key for each of the two files
+_DIGEST = 8  # bytes
+KEY_BYTES = 4 * _DIGEST
 
 
 def key_of(task: Task) -> bytes:
-    """16 bytes that tell a picture and its files from all others, and from themselves before a change."""
-    sample, (image_id, (width, height)) = task.sample, (task.picture.id, task.picture.size)
-    output = _half(f"{_identity(sample.output)} {sample.stem} {image_id} {width} {height}")
-    return output + _half("" if sample.flipped is None else _identity(sample.flipped))
+    """KEY_BYTES that tell a picture and its files from all others, and from themselves before a change.
+
+    Of each file a digest of its size and time, and one of all that is known of it.
+    """
+    sample, picture = task.sample, task.picture
+    return _digests(sample.output, f"{sample.stem} {picture}") + _digests(sample.flipped)
 
 
 def check_unchanged(tasks: Iterable[Task], keys: Iterable[bytes]) -> None:
     """Make sure that the files are still those that were read, ``keys`` being of that time.
 
+    What a link or new permissions change in a file's status is no change here, and costs no more than that an
+    evaluation that goes on reads it once more.
     Errors: DataError that names the first that is not.
     """
     for task, key in zip(tasks, keys, strict=True):
         now = key_of(task)
-        if now == key:
-            continue
-        sample = task.sample
-        changed = sample.output if now[:_HALF] != key[:_HALF] else sample.flipped
-        what = "gone" if changed is None or file_status(changed) is None else "another file or changed"
-        raise DataError(f"{changed}: {what} since it was read, expected it to stay as it was until the end")
+        for at, path in ((0, task.sample.output), (2 * _DIGEST, task.sample.flipped)):
+            if now[at : at + _DIGEST] != key[at : at + _DIGEST]:
+                what = "gone" if path is None or file_status(path) is None else "changed"
+                raise DataError(f"{path}: {what} since it was read, expected it to stay as it was until the end")
 
 
-def _identity(path: Path) -> str:
-    return f"{os.path.abspath(path)} {file_status(path)}"  # noqa: PTH100 - links stay as they are
+def _digests(path: Path | None, more: str = "") -> bytes:
+    if path is None:
+        return bytes(2 * _DIGEST)
+    status = file_status(path)
+    absolute = os.path.abspath(path)  # noqa: PTH100 - links stay as they are
+    return _digest(f"{status and status[:2]}") + _digest(f"{absolute} {status} {more}")
 
 
-def _half(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_HALF).digest()
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_DIGEST).digest()

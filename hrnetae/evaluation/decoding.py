@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -115,17 +116,20 @@ def _buffers() -> tuple[ReadBuffer, ReadBuffer]:
 # What a picture's persons were made from
 
 
-_DIGEST = 8  # bytes
-KEY_BYTES = 4 * _DIGEST
+_STATUS = struct.Struct("<3q")  # of a file: size, times of content and of status
+_CONTENT = 16  # bytes of it that a change of the content changes
+_NAMES = 8  # bytes: a digest
+KEY_BYTES = 2 * _STATUS.size + _NAMES
 
 
 def key_of(task: Task) -> bytes:
-    """KEY_BYTES that tell a picture and its files from all others, and from themselves before a change.
-
-    Of each file a digest of its size and time, and one of all that is known of it.
-    """
-    sample, picture = task.sample, task.picture
-    return _digests(sample.output, f"{sample.stem} {picture}") + _digests(sample.flipped)
+    """KEY_BYTES that tell a picture and its files from all others, and from themselves before a change."""
+    (output, flipped), picture = _paths(task), task.picture
+    # Links stay as they are.
+    places = os.path.abspath(output), flipped and os.path.abspath(flipped)  # noqa: PTH100
+    names = f"{places} {task.sample.stem} {picture.id} {picture.size}"
+    digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=_NAMES).digest()
+    return _status(output) + _status(flipped) + digest
 
 
 def check_unchanged(tasks: Iterable[Task], keys: Iterable[bytes]) -> None:
@@ -136,20 +140,16 @@ def check_unchanged(tasks: Iterable[Task], keys: Iterable[bytes]) -> None:
     Errors: DataError that names the first that is not.
     """
     for task, key in zip(tasks, keys, strict=True):
-        now = key_of(task)
-        for at, path in ((0, task.sample.output), (2 * _DIGEST, task.sample.flipped)):
-            if now[at : at + _DIGEST] != key[at : at + _DIGEST]:
+        for at, path in zip((0, _STATUS.size), _paths(task), strict=True):
+            if _status(path)[:_CONTENT] != key[at : at + _CONTENT]:
                 what = "gone" if path is None or file_status(path) is None else "changed"
                 raise DataError(f"{path}: {what} since it was read, expected it to stay as it was until the end")
 
 
-def _digests(path: Path | None, more: str = "") -> bytes:
-    if path is None:
-        return bytes(2 * _DIGEST)
-    status = file_status(path)
-    absolute = os.path.abspath(path)  # noqa: PTH100 - links stay as they are
-    return _digest(f"{status and status[:2]}") + _digest(f"{absolute} {status} {more}")
+def _paths(task: Task) -> tuple[Path, Path | None]:
+    return task.sample.output, task.sample.flipped
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_DIGEST).digest()
+def _status(path: Path | None) -> bytes:
+    status = None if path is None else file_status(path)
+    return bytes(_STATUS.size) if status is None else _STATUS.pack(*status)

@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -188,3 +190,46 @@ def test_workers_that_do_not_see_the_files(address: str, tmp_path: Path) -> None
                 workers_of(address, 1, [tmp_path, mine]).__enter__()
         finally:
             os.close(descriptor)
+
+
+# ----------------------------------------------------------------------------------------------- clusters that go
+
+
+def start(*words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("gone", "what"),
+    [("scheduler", "its scheduler is gone"), pytest.param("worker", "its workers are gone", marks=pytest.mark.slow)],
+)
+def test_a_cluster_that_goes_in_the_middle(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str, what: str
+) -> None:
+    """It is not waited for: an error, and what was done before it is kept for --resume."""
+    monkeypatch.setattr(dask_workers, "_NO_WORKER", 1)
+    found = tmp_path / "scheduler.json"
+    scheduler = start("distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(found))
+    more = ("--no-dashboard", "--no-nanny", "--nthreads", "1", "--death-timeout", "60")
+    worker = start("distributed.cli.dask_worker", "--scheduler-file", str(found), *more)
+    many, out = data.under_many_names(tmp_path / "many", 320), tmp_path / "r.json"
+    job = EvalJob(many.vamp, many.datalist, many.root, out=out, resume=True)
+    try:
+        until = time.monotonic() + 60
+        while not (found.exists() and found.read_bytes().endswith(b"}")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        monkeypatch.setattr(dask_workers, "_PATIENCE", 60)  # a busy machine starts the worker late
+
+        def kill(done: int, total: int) -> None:
+            (scheduler if gone == "scheduler" else worker).kill()
+
+        address = json.loads(found.read_bytes())["address"]
+        with pytest.raises(WorkerLostError, match=what), workers_of(address, 1, []) as workers:
+            evaluate(job, kill, workers.executor)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+    assert not out.exists()
+    assert evaluate(job).kept >= 16

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test campaign check bench clean
+.PHONY: help demo test campaign soak check bench clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -19,6 +19,10 @@ test: $(VENV)/installed-test ## run the test suite
 
 campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
 	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)
+
+soak: $(VENV)/installed-test ## decode in 8 threads for ten minutes, evaluate 20,000 pictures: same bytes, flat memory
+	$(BIN)/python tests/soak.py --seconds 600 --threads 8
+	$(BIN)/python tests/soak_eval.py --pictures 20000
 
 check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .

@@ -2,9 +2,9 @@
 
     .venv/bin/python .ci/lock.py        (make lock)
 
-pip resolves pyproject.toml's requirements, those of the build among them, as if nothing was installed. The checksums are
-those of the archives for this system and this Python, the ones that CI runs on. Torch stays out: its wheels, and so
-their checksums, differ with the place they come from; .ci/run pins it by its version.
+pip resolves pyproject.toml's requirements, those of the build among them, as if nothing was installed. The checksums
+are those of the archives for this system and this Python, the ones that CI runs on. Torch stays out: its wheels, and so
+their checksums, differ with the place they come from; torch.txt pins it by its version.
 """
 
 from __future__ import annotations

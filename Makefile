@@ -2,9 +2,12 @@
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3),python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
+# The versions of the lock file, for the build, too. Its checksums are those of one system's archives: .ci/run checks them.
+CONSTRAINTS := $(VENV)/constraints.txt
+INSTALL := PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) $(BIN)/pip install --quiet --constraint $(CONSTRAINTS)
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test campaign check bench clean
+.PHONY: help demo test campaign soak check bench lock audit clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -20,6 +23,10 @@ test: $(VENV)/installed-test ## run the test suite
 campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
 	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)
 
+soak: $(VENV)/installed-test ## decode in 8 threads for ten minutes, evaluate 20,000 pictures: same bytes, flat memory
+	$(BIN)/python tests/soak.py --seconds 600 --threads 8
+	$(BIN)/python tests/soak_eval.py --pictures 20000
+
 check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,6 +36,16 @@ check: $(VENV)/installed-dev ## lint and type checks
 bench: $(VENV)/installed-bench ## time everything, 2 minutes; writes bench/results (BENCH="--full" for more)
 	$(BIN)/python -m bench $(BENCH)
 
+lock: $(VENV)/bin/pip ## pin anew what CI and the other targets install, at its newest; needs a package index
+	$(BIN)/python .ci/lock.py
+
+# Without --strict a package that PyPI was not asked about, as without a network, counts as one without vulnerabilities.
+audit: $(VENV)/bin/pip ## ask PyPI for known vulnerabilities of what is pinned; needs the network
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off \
+		--requirement .ci/requirements.lock --requirement .ci/torch.txt
+
 clean: ## remove everything that was made
 	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -37,10 +54,13 @@ $(VENV)/bin/pip:
 	$(BIN)/pip install --quiet --upgrade pip
 
 # The extension is built again when its sources change; Python files are used where they lie.
-$(VENV)/installed: $(VENV)/bin/pip $(SOURCES)
-	$(BIN)/pip install --quiet --editable .
+$(CONSTRAINTS): .ci/requirements.lock | $(VENV)/bin/pip
+	sed 's/ --hash=.*//' $< > $@
+
+$(VENV)/installed: $(VENV)/bin/pip $(CONSTRAINTS) $(SOURCES)
+	$(INSTALL) --editable .
 	touch $@
 
 $(VENV)/installed-%: $(VENV)/installed
-	$(BIN)/pip install --quiet --editable '.[$*]'
+	$(INSTALL) --editable '.[$*]'
 	touch $@

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test campaign check bench clean
+.PHONY: help demo test campaign fuzz-kernels sanitize check bench clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -19,6 +19,13 @@ test: $(VENV)/installed-test ## run the test suite
 
 campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
 	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)
+
+fuzz-kernels: $(VENV)/installed-test ## 1,000,000 hostile inputs for the kernels; stopped, it goes on where it was
+	$(BIN)/python tests/fuzz --target kernels --cases 1000000 --processes $$(nproc) --state build/fuzz/kernels.json
+
+sanitize: $(VENV)/installed-test ## the tests of the kernels under gcc's address, undefined and thread sanitizers
+	$(BIN)/python tests/sanitize.py address
+	$(BIN)/python tests/sanitize.py thread
 
 check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .

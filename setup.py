@@ -37,7 +37,7 @@ macros = [("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else []
 extension = Extension(
     "hrnetae._kernels",
     sources=["csrc/_kernels.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c") if path.stem != "_kernels")],
-    depends=sorted(str(path) for path in Path("csrc").glob("*.h")),
+    depends=["setup.py", *sorted(str(path) for path in Path("csrc").glob("*.h"))],
     include_dirs=["csrc"],
     extra_compile_args=compile_args,
     extra_link_args=link_args,

@@ -20,6 +20,7 @@ SUBPIXEL = ("quarter", "fit")
 PERSON_SCORES = ("mean", "found", "geometric")  # as the kernels number them
 CHOICES = MappingProxyType({"mode": MODES, "subpixel": SUBPIXEL, "person_score": PERSON_SCORES})
 _MOST_WINDOW = 15
+_FLOAT32_MAX = float.fromhex("0x1.fffffep+127")
 # Of a file of parameters.
 FORMAT = "hrnetae params"
 VERSION = 1
@@ -91,6 +92,8 @@ class DecodeParams:
                 object.__setattr__(self, field.name, _CHECKS[kind](field.name, getattr(self, field.name)))
         if self.max_num_people < 1:
             raise ValueError(f"max_num_people: {self.max_num_people}, expected 1 or more")
+        if abs(self.center_shift) > _FLOAT32_MAX:
+            raise ValueError(f"center_shift: {self.center_shift}, expected a number that float32 can hold")
         if self.nms_kernel < 1 or self.nms_kernel % 2 == 0:
             raise ValueError(f"nms_kernel: {self.nms_kernel}, expected an odd number of 1 or more")
         for name, choices in CHOICES.items():

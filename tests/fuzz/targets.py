@@ -9,15 +9,19 @@ from types import MappingProxyType
 
 from runner import Target
 
-# The module of each, which has it as TARGET.
-_MODULES: Mapping[str, str] = MappingProxyType({})
+# The module of each and its name there.
+_PLACES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "kernels": ("kernels", "KERNELS"),
+    }
+)
 
 
-def _make(module: str) -> Target:
-    target: Target = importlib.import_module(module).TARGET
+def _make(module: str, name: str) -> Target:
+    target: Target = getattr(importlib.import_module(module), name)
     return target
 
 
 TARGETS: Mapping[str, Callable[[], Target]] = MappingProxyType(
-    {name: partial(_make, module) for name, module in _MODULES.items()}
+    {name: partial(_make, *place) for name, place in _PLACES.items()}
 )

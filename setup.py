@@ -28,7 +28,7 @@ else:
     compile_args += ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
     if SANITIZE:
         link_args += [f"-fsanitize={SANITIZE}"]
-        compile_args += [*link_args, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1", "-g"]
+        compile_args += [*link_args, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O2", "-g"]
     if os.environ.get("HRNETAE_WERROR") == "1":
         compile_args.append("-Werror")
 

@@ -9,15 +9,31 @@ from types import MappingProxyType
 
 from runner import Target
 
-# The module of each, which has it as TARGET.
-_MODULES: Mapping[str, str] = MappingProxyType({})
+# The module of each and its name there.
+_PLACES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "npz": ("npz_files", "OUTPUTS"),
+        "npz_input": ("npz_files", "INPUTS"),
+        "checkpoints": ("checkpoint_files", "CHECKPOINTS"),
+        "pictures": ("picture_files", "PICTURES"),
+        "datalist": ("text_files", "DATALIST"),
+        "vamc": ("text_files", "BUILD_FILE"),
+        "vdsp": ("json_files", "VDSP"),
+        "ground_truth": ("json_files", "TRUTH"),
+        "results": ("json_files", "RESULTS"),
+        "manifest": ("json_files", "MANIFEST"),
+        "run_record": ("json_files", "RECORD"),
+        "params": ("json_files", "PARAMS"),
+        "model_info": ("json_files", "MODEL_INFO"),
+    }
+)
 
 
-def _make(module: str) -> Target:
-    target: Target = importlib.import_module(module).TARGET
+def _make(module: str, name: str) -> Target:
+    target: Target = getattr(importlib.import_module(module), name)
     return target
 
 
 TARGETS: Mapping[str, Callable[[], Target]] = MappingProxyType(
-    {name: partial(_make, module) for name, module in _MODULES.items()}
+    {name: partial(_make, *place) for name, place in _PLACES.items()}
 )

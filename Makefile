@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test campaign check bench clean
+.PHONY: help demo test campaign fuzz check bench clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -19,6 +19,13 @@ test: $(VENV)/installed-test ## run the test suite
 
 campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
 	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)
+
+FUZZ_CASES ?= 100000
+FUZZ_SEED ?= 0
+FUZZ_STATE ?= build/fuzz.json
+fuzz: $(VENV)/installed-test ## hostile files and maps, FUZZ_CASES of each target; goes on where it was (FUZZ_TARGET, FUZZ_SEED)
+	$(BIN)/python tests/fuzz $(FUZZ_TARGET:%=--target %) --cases $(FUZZ_CASES) --seed $(FUZZ_SEED) \
+		--processes $$(nproc) --state $(FUZZ_STATE)
 
 check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .

@@ -184,7 +184,7 @@ def _be_quiet(_process: int) -> None:
 
 
 def _read(path: Path, rng: Rng) -> Any:
-    if "pytest" not in os.environ.get("_", "") and "PYTEST_CURRENT_TEST" not in os.environ:
+    if "PYTEST_CURRENT_TEST" not in os.environ:
         _be_quiet(os.getpid())
     return picture_size(path) if rng.random() < 0.3 else read_picture(path)
 

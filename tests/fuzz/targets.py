@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -29,11 +30,19 @@ _PLACES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
+def _can_run(name: str) -> bool:
+    return name not in _NEEDS or importlib.util.find_spec(_NEEDS[name]) is not None
+
+
 def _make(module: str, name: str) -> Target:
     target: Target = getattr(importlib.import_module(module), name)
     return target
 
 
+# What a target needs beside the package's own dependencies.
+_NEEDS: Mapping[str, str] = MappingProxyType({"checkpoints": "torch"})
+
+READERS = tuple(name for name in _PLACES if _can_run(name))
 TARGETS: Mapping[str, Callable[[], Target]] = MappingProxyType(
-    {name: partial(_make, *place) for name, place in _PLACES.items()}
+    {name: partial(_make, *place) for name, place in _PLACES.items() if _can_run(name)}
 )

@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test campaign fuzz-kernels sanitize check bench clean
+.PHONY: help demo test campaign fuzz fuzz-kernels sanitize check bench clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/installed ## run the main job on what the package carries
 	$(BIN)/hrnetae demo --out demo_output
@@ -20,8 +20,15 @@ test: $(VENV)/installed-test ## run the test suite
 campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
 	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)
 
-fuzz-kernels: $(VENV)/installed-test ## 1,000,000 hostile inputs for the kernels; stopped, it goes on where it was
-	$(BIN)/python tests/fuzz --target kernels --cases 1000000 --processes $$(nproc) --state build/fuzz/kernels.json
+FUZZ_CASES ?= 100000
+FUZZ_SEED ?= 0
+FUZZ_STATE ?= build/fuzz.json
+fuzz: $(VENV)/installed-test ## hostile files and maps, FUZZ_CASES of each target; goes on where it was (FUZZ_TARGET, FUZZ_SEED)
+	$(BIN)/python tests/fuzz $(FUZZ_TARGET:%=--target %) --cases $(FUZZ_CASES) --seed $(FUZZ_SEED) \
+		--processes $$(nproc) --state $(FUZZ_STATE)
+
+fuzz-kernels: ## the same with 1,000,000 hostile maps for the kernels alone
+	$(MAKE) fuzz FUZZ_TARGET=kernels FUZZ_CASES=1000000
 
 sanitize: $(VENV)/installed-test ## the tests of the kernels under gcc's address, undefined and thread sanitizers
 	$(BIN)/python tests/sanitize.py address

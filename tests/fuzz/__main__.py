@@ -1,4 +1,7 @@
-"""The fuzzers: `python tests/fuzz --target NAME --cases N --processes P --state FILE`."""
+"""The fuzzers: `python tests/fuzz --target NAME --cases N --processes P --state FILE`.
+
+Without --target all are run that can be: that of checkpoints needs torch. A find is repeated by --case.
+"""
 
 from __future__ import annotations
 

@@ -136,6 +136,14 @@ def finds_in(reports: Path) -> list[str]:
     return [find for text in texts if text.strip() for find in finds_of(text)]
 
 
+_UNDEFINED = re.compile(r"^\S+: runtime error: .*\n(?:    #.*\n)*", re.MULTILINE)
+
+
+def undefined_behaviour(stderr: str) -> list[str]:
+    """The reports of UndefinedBehaviorSanitizer, which go to stderr whatever its options say."""
+    return _UNDEFINED.findall(stderr)
+
+
 # ------------------------------------------------------------------------------------------------------------- the run
 
 
@@ -143,12 +151,13 @@ def run_file(name: str, sanitizer: Sanitizer, library: Path) -> bool:
     """One test file; says what came of it. False where a test failed or was skipped, or something was found."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
+        # --capture=sys: a report on stderr would be lost with what pytest captures when the process ends.
         # Tests that take minutes are for HRNETAE_FULL=1; they are not asked for here, so that a skip is a surprise.
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "--capture=sys"]
         command += [*(("-k", sanitizer.selection) if sanitizer.selection else ()), f"tests/{name}.py"]
         env = environment(sanitizer, library, Path(folder))
         done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
-        finds = finds_in(Path(folder))
+        finds = [*finds_in(Path(folder)), *undefined_behaviour(done.stderr)]
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     summary = lines[-1].strip("= ") if lines else "no output"
     good = done.returncode == 0 and not finds and "skipped" not in summary

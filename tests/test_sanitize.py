@@ -50,11 +50,17 @@ Direct leak of 99 byte(s) in 1 object(s) allocated from:
 RACE = "==================\nWARNING: ThreadSanitizer: data race (pid=73)\n  Write of size 8 at 0x7f by thread T1:\n"
 
 
-@pytest.mark.parametrize("report", [OVERFLOW, RACE, "csrc/fit.c:3:2: runtime error: signed integer overflow\n"])
+@pytest.mark.parametrize("report", [OVERFLOW, RACE])
 def test_what_a_sanitizer_reports_is_a_find(report: str, tmp_path: Path) -> None:
     (tmp_path / "ASAN_OPTIONS.71").write_text(report)
     (tmp_path / "LSAN_OPTIONS.71").write_text("")
     assert sanitize.finds_in(tmp_path) == [report]
+
+
+def test_undefined_behaviour_is_a_find() -> None:
+    report = "csrc/fit.c:3:2: runtime error: signed integer overflow\n    #0 0x7f in hae_fit csrc/fit.c:3\n"
+    assert sanitize.undefined_behaviour(f"before\n{report}\nFatal Python error: Aborted\n") == [report]
+    assert sanitize.undefined_behaviour("RuntimeError: runtime error\n") == []
 
 
 @pytest.mark.parametrize(("leak", "finds"), [("", 0), (OUR_LEAK, 1), (NAMELESS_LEAK, 1), (OUR_LEAK + NAMELESS_LEAK, 2)])

@@ -7,11 +7,11 @@ CONSTRAINTS := $(VENV)/constraints.txt
 INSTALL := PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) $(BIN)/pip install --quiet --constraint $(CONSTRAINTS)
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test campaign soak check bench lock audit clean
+.PHONY: help demo test campaign soak check bench lock audit fuzz fuzz-kernels sanitize clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/installed ## run the main job on what the package carries
 	$(BIN)/hrnetae demo --out demo_output
@@ -26,6 +26,19 @@ campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and
 soak: $(VENV)/installed-test ## decode in 8 threads for ten minutes, evaluate 20,000 pictures: same bytes, flat memory
 	$(BIN)/python tests/soak.py --seconds 600 --threads 8
 	$(BIN)/python tests/soak_eval.py --pictures 20000
+FUZZ_CASES ?= 100000
+FUZZ_SEED ?= 0
+FUZZ_STATE ?= build/fuzz.json
+fuzz: $(VENV)/installed-test ## hostile files and maps, FUZZ_CASES of each target; goes on where it was (FUZZ_TARGET, FUZZ_SEED)
+	$(BIN)/python tests/fuzz $(FUZZ_TARGET:%=--target %) --cases $(FUZZ_CASES) --seed $(FUZZ_SEED) \
+		--processes $$(nproc) --state $(FUZZ_STATE)
+
+fuzz-kernels: ## the same with 1,000,000 hostile maps for the kernels alone
+	$(MAKE) fuzz FUZZ_TARGET=kernels FUZZ_CASES=1000000
+
+sanitize: $(VENV)/installed-test ## the tests of the kernels under gcc's address, undefined and thread sanitizers
+	$(BIN)/python tests/sanitize.py address
+	$(BIN)/python tests/sanitize.py thread
 
 check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .

@@ -42,7 +42,8 @@ def _make(module: str, name: str) -> Target:
 # What a target needs beside the package's own dependencies.
 _NEEDS: Mapping[str, str] = MappingProxyType({"checkpoints": "torch"})
 
-READERS = tuple(name for name in _PLACES if _can_run(name))
+# Their modules are called so.
+READERS = tuple(name for name, (module, _) in _PLACES.items() if module.endswith("_files") and _can_run(name))
 TARGETS: Mapping[str, Callable[[], Target]] = MappingProxyType(
     {name: partial(_make, *place) for name, place in _PLACES.items() if _can_run(name)}
 )

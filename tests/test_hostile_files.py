@@ -173,6 +173,13 @@ def test_npz_with_one_piece_under_many_names(tmp_path: Path) -> None:
     refused(read_outputs, path, f"members of {100 * len(data)} bytes")
 
 
+@pytest.mark.parametrize("read", [read_outputs, read_input])
+def test_npz_in_several_parts(read: Callable[[Path], object], tmp_path: Path) -> None:
+    """The library's own question whether that is an archive raised its error, too."""
+    locator = b"PK\6\7" + struct.pack("<LQL", 0, 0, 2)
+    refused(read, written(tmp_path, locator + b"PK\5\6" + bytes(18)), "multiple disks")
+
+
 def test_npz_with_names_without_number(tmp_path: Path) -> None:
     names = {f"output_{number}.npy": b"" for number in range(2, 3000)}
     refused(read_outputs, archive(tmp_path, names), "expected output_0")

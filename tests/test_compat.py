@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import golden
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from hrnetae import DecodeParams, reference
 from hrnetae.compat import AssociativeEmbedding, HeatmapParser
 from hrnetae.skeleton import default_joint_order
 
+FULL = os.environ.get("HRNETAE_FULL") == "1"
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 needs_torch = pytest.mark.skipif(not HAS_TORCH, reason="tensors need torch")
 CFG: dict[str, Any] = {
@@ -111,11 +113,20 @@ def stages(parser: HeatmapParser, heat: Any, tags: Any, adjust: bool, refine: bo
     return [grouped, adjusted, refined]
 
 
-GOLDEN = [param for param in golden.cases(one_of_a_kind=True) if not str(param.id).startswith("mmpose1_")]
-GOLDEN_MMPOSE1 = [param for param in golden.cases() if str(param.id).startswith("mmpose1_")]
+def cases(mmpose1: bool) -> list[Any]:
+    """Every case of a mode. Of the shared ones only those of small maps are quick; the project's own stand for all."""
+    params = []
+    for param in golden.cases():
+        name = str(param.id)
+        if name.startswith("mmpose1_") != mmpose1:
+            continue
+        small = "mmpose1_mapsize_" in name or re.search(r"_(128x128|48x48|100x80)$", name)
+        slow = param.marks and not small and name != "shared"
+        params.append(pytest.param(*param.values, id=name, marks=[*param.marks, *[pytest.mark.slow] * bool(slow)]))
+    return params
 
 
-@pytest.mark.parametrize("case", GOLDEN)
+@pytest.mark.parametrize("case", cases(mmpose1=False))
 def test_the_parsers_stages_are_the_recorded_ones(case: golden.Case) -> None:
     recorded = case.load()
     if recorded.status != "ok" or "val_k" not in recorded.arrays:
@@ -139,7 +150,7 @@ def test_the_parsers_stages_are_the_recorded_ones(case: golden.Case) -> None:
         assert_array_equal(scores_again, scores)
 
 
-@pytest.mark.parametrize("case", GOLDEN_MMPOSE1)
+@pytest.mark.parametrize("case", cases(mmpose1=True))
 def test_the_codecs_people_are_the_recorded_ones(case: golden.Case) -> None:
     recorded = case.load()
     params, (width, height) = recorded.params, recorded.image_size
@@ -194,7 +205,8 @@ def draw_maps(seed: int) -> tuple[dict[str, Any], NDArray[np.float32], NDArray[n
         "use_udp": bool(rng.random() < 0.2),
         "score_per_joint": bool(rng.random() < 0.2),
     }
-    heat = rng.normal(0, 0.3, (1, joints, height, width)).astype(np.float32)
+    # Mean -0.5 leaves few pixels above the threshold, mean 0 many: parse has a way for each.
+    heat = rng.normal(rng.choice([-0.5, 0.0]), 0.3, (1, joints, height, width)).astype(np.float32)
     tags = rng.normal(0, 2, (1, joints if cfg["tag_per_joint"] else 1, height, width, length)).astype(np.float32)
     if rng.random() < 0.5:
         heat, tags = np.round(heat * 8) / np.float32(8), np.round(tags)
@@ -203,6 +215,7 @@ def draw_maps(seed: int) -> tuple[dict[str, Any], NDArray[np.float32], NDArray[n
     return cfg, heat, tags
 
 
+@settings(max_examples=500 if FULL else 60)
 @given(st.integers(0, 2**32 - 1))
 def test_parse_is_the_reference_step_by_step(seed: int) -> None:
     cfg, heat, tags = draw_maps(seed)
@@ -225,6 +238,7 @@ def test_parse_is_the_reference_step_by_step(seed: int) -> None:
         assert_array_equal(stages(parser, heat, tags, adjust, refine)[2], people)
 
 
+@settings(max_examples=500 if FULL else 40)
 @given(st.integers(0, 2**32 - 1))
 def test_any_layout_in_memory_gives_the_same(seed: int) -> None:
     cfg, heat, tags = draw_maps(seed)
@@ -240,6 +254,7 @@ def test_any_layout_in_memory_gives_the_same(seed: int) -> None:
         assert_array_equal(scores_again, scores)
 
 
+@settings(max_examples=500 if FULL else 40)
 @given(st.integers(0, 2**32 - 1))
 def test_the_codec_is_the_reference_step_by_step(seed: int) -> None:
     cfg, heat, tags = draw_maps(seed)

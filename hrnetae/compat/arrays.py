@@ -42,7 +42,7 @@ def _exported(name: str, tensor: Any) -> npt.NDArray[Any]:
     kind = f"{type(tensor).__module__}.{type(tensor).__qualname__}"
     if not hasattr(tensor, "__dlpack__") and not callable(getattr(tensor, "numpy", None)):
         raise TypeError(f"{name}: {kind}, expected a NumPy array or a tensor with numpy() or DLPack")
-    if hasattr(tensor, "__dlpack_device__") and tensor.__dlpack_device__()[0] not in _READABLE:
+    if not _is_readable(tensor):
         device = getattr(tensor, "device", "another device")
         raise TypeError(f"{name}: {kind} on {device}, expected one in the processor's memory; call .cpu() on it")
     if getattr(tensor, "requires_grad", False):
@@ -52,3 +52,12 @@ def _exported(name: str, tensor: Any) -> npt.NDArray[Any]:
     except (BufferError, RuntimeError, TypeError, ValueError) as error:  # bfloat16, sparse, ...: each has its own
         raise TypeError(f"{name}: {kind} that does not become a NumPy array ({error})") from None
     return np.asarray(exported)
+
+
+def _is_readable(tensor: Any) -> bool:
+    if not hasattr(tensor, "__dlpack_device__"):
+        return True
+    try:
+        return tensor.__dlpack_device__()[0] in _READABLE
+    except ValueError:  # torch's word for a device that DLPack does not know
+        return False

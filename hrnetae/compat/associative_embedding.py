@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hrnetae import reference, steps
 from hrnetae.compat.arrays import as_maps
 from hrnetae.compat.parser_settings import renamed_params
+from hrnetae.compat.strong_peaks import strong_peaks
 from hrnetae.params import DecodeParams, check_size, check_whole
 
 Array = npt.NDArray[Any]
@@ -111,7 +112,11 @@ class AssociativeEmbedding:
         if order is not None and len(order) != joints:
             raise ValueError(f"{names[0]}: {joints} maps, expected the {len(order)} of decode_keypoint_order")
         tag_maps = tags.reshape(-1, *heat.shape).transpose(1, 2, 3, 0)
-        found = steps.top_k(steps.heatmap_nms(heat, self._params.nms_kernel), tag_maps, self._params.max_num_people)
+        heat = heat.astype(np.float32, copy=False)
+        found = strong_peaks(heat, tag_maps, self._params)
+        if found is None:
+            peaks = steps.heatmap_nms(heat, self._params.nms_kernel)
+            found = steps.top_k(peaks, tag_maps, self._params.max_num_people)
         people = steps.group_by_tag(*found, params=self._grouping, joint_order=order)[: self.decode_max_instances]
         people = steps.adjust(people, heat, self._params)
         instance_scores = reference.person_scores(people)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hrnetae import reference, steps
 from hrnetae.compat.arrays import as_array, as_maps, batch_of_one
 from hrnetae.compat.parser_settings import read_settings
+from hrnetae.compat.strong_peaks import strong_peaks
 from hrnetae.params import DecodeParams
 from hrnetae.skeleton import default_joint_order
 from hrnetae.types import TopK
@@ -51,8 +52,7 @@ class HeatmapParser:
         than M pixels gives as many as it has.
         """
         heat = self._heat(heatmaps)
-        tag_maps = self._tags(tags)
-        found = steps.top_k(steps.heatmap_nms(heat, self.params.nms_kernel), tag_maps, self.params.max_num_people)
+        found = self._top_k(heat, self._tags(tags))
         places = np.stack([found.x, found.y], axis=-1).astype(np.int64)
         return {"tag_k": found.tags[None], "loc_k": places[None], "val_k": found.values[None]}
 
@@ -107,8 +107,11 @@ class HeatmapParser:
         person's K joint values before the filling in (float32), or with score_per_joint (K,) arrays, as they end.
         """
         heat, tag_maps = self._heat(heatmaps), self._tags(tags)
-        peaks = steps.heatmap_nms(heat, self.params.nms_kernel)
-        people = self._group(steps.top_k(peaks, tag_maps, self.params.max_num_people))
+        if tag_maps.shape[1:3] != heat.shape[1:]:
+            raise ValueError(f"tags: shape {tag_maps.shape}, expected maps of {heat.shape[1:]}, as heatmaps")
+        heat = heat.astype(np.float32, copy=False)
+        found = strong_peaks(heat, tag_maps, self.params)
+        people = self._group(self._top_k(heat, tag_maps) if found is None else found)
         if adjust:
             people = steps.adjust(people, heat, self.params)
         scores = list(reference.person_scores(people))
@@ -117,6 +120,9 @@ class HeatmapParser:
         if self.score_per_joint:
             scores = [person[:, 2] for person in people]
         return [people], scores
+
+    def _top_k(self, heat: Array, tags: Array) -> TopK:
+        return steps.top_k(steps.heatmap_nms(heat, self.params.nms_kernel), tags, self.params.max_num_people)
 
     def _group(self, found: TopK) -> Floats:
         return steps.group_by_tag(*found, params=self.params, joint_order=default_joint_order(self.num_joints))

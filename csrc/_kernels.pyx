@@ -18,7 +18,7 @@ import numpy as np
 from hrnetae.params import PERSON_SCORES
 
 
-cdef extern from "hrnetae.h" nogil:
+cdef extern from "steps.h" nogil:
     int HAE_REFERENCE, HAE_MMPOSE1, HAE_FEATURES
 
     ctypedef struct HaeMaps:

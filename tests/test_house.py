@@ -258,7 +258,7 @@ STEPS = (
     "refine.c",
     "back_project.c",
     "decode.c",
-    "hrnetae.h",
+    "steps.h",
     "_kernels.pyx",
 )
 needs_csrc = pytest.mark.skipif(not CSRC.is_dir(), reason="the C sources are absent: tested away from the checkout")

@@ -2,7 +2,7 @@
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3),python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
+SOURCES := setup.py pyproject.toml $(wildcard csrc/* csrc/include/*)
 
 .PHONY: help demo test campaign check bench clean
 .DELETE_ON_ERROR:
@@ -30,7 +30,7 @@ bench: $(VENV)/installed-bench ## time everything, 2 minutes; writes bench/resul
 	$(BIN)/python -m bench $(BENCH)
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so hrnetae/include hrnetae/lib .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -37,6 +37,7 @@ FLOORS = (
             "hrnetae",
             "hrnetae.decoder",
             "hrnetae.batch",
+            "hrnetae.capi",
             "hrnetae.steps",
             "hrnetae.poses",
             "hrnetae.outputs",
@@ -272,7 +273,7 @@ def test_every_step_has_its_file(name: str) -> None:
 
 @needs_csrc
 def test_the_c_knows_nothing_of_python() -> None:
-    for path in sorted([*CSRC.glob("*.c"), *CSRC.glob("*.h")]):
+    for path in sorted([*CSRC.glob("*.c"), *CSRC.rglob("*.h")]):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r'#\s*include\s*[<"](Python|numpy)', text), path.name
         assert not re.search(r"\bPy[A-Z_]\w*\s*\(", text), path.name

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The versions of the lock file, for the build, too. Its checksums are those of one system's archives: .ci/run checks them.
 CONSTRAINTS := $(VENV)/constraints.txt
 INSTALL := PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) $(BIN)/pip install --quiet --constraint $(CONSTRAINTS)
-SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
+SOURCES := setup.py pyproject.toml $(wildcard csrc/* csrc/include/*)
 
 .PHONY: help demo test campaign soak check bench lock audit fuzz fuzz-kernels sanitize clean
 .DELETE_ON_ERROR:
@@ -60,7 +60,7 @@ audit: $(VENV)/bin/pip ## ask PyPI for known vulnerabilities of what is pinned; 
 		--requirement .ci/requirements.lock --requirement .ci/torch.txt
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so hrnetae/include hrnetae/lib .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

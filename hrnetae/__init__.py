@@ -10,6 +10,7 @@ except ImportError as error:
 
 from typing import TYPE_CHECKING, Any
 
+from hrnetae.capi import get_include, get_library
 from hrnetae.decoder import Decoder
 from hrnetae.params import DecodeParams
 from hrnetae.poses import Poses
@@ -33,6 +34,8 @@ __all__ = [
     "__version__",
     "adjust",
     "draw",
+    "get_include",
+    "get_library",
     "group_by_tag",
     "heatmap_nms",
     "project",

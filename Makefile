@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test campaign check bench docs clean
+.PHONY: help demo test campaign check bench docs wheels clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -31,6 +31,9 @@ bench: $(VENV)/installed-bench ## time everything, 2 minutes; writes bench/resul
 
 docs: $(VENV)/installed-docs ## build the documentation's site into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+wheels: ## build, audit and test the wheel on every Python here, as it is released (.ci/wheels)
+	.ci/wheels
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,12 +27,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hrnetae.files.atomic import atomic_write
-<<<<<<< HEAD
 from hrnetae.files.errors import AbsentError, DataError, first_names
-=======
-from hrnetae.files.errors import DataError, first_names
 from hrnetae.foreign import open_without_waiting, shown, size_of_regular
->>>>>>> main
 
 Maps = NDArray[np.floating[Any]]
 

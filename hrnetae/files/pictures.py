@@ -11,13 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnetae.files.atomic import atomic_write
-<<<<<<< HEAD
 from hrnetae.files.errors import AbsentError, DataError
-=======
-from hrnetae.files.errors import DataError
 from hrnetae.files.picture_headers import JPEG_ALONE, JPEG_MARKER, JPEG_START, PNG_START, read_header
 from hrnetae.foreign import read_file
->>>>>>> main
 
 PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 

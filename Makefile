@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*)
 
-.PHONY: help demo test campaign check bench clean
+.PHONY: help demo test campaign kills check bench clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -19,6 +19,9 @@ test: $(VENV)/installed-test ## run the test suite
 
 campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
 	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)
+
+kills: $(VENV)/installed-test ## kill the five long verbs at random moments, 60 times each, and resume them; half an hour
+	$(BIN)/python tests/kills.py --kills 60 --state build/kills.json
 
 check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .

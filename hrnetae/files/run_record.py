@@ -26,23 +26,24 @@ _SUFFIX = ".npz"
 class RunRecord:
     """What the bytes of a folder's outputs depend on, all of them alike.
 
-    verb: which driver (vamp, runstream). backend: what ran the network, in words. dtype: of the outputs.
+    verb: which driver (convert-image, vamp, runstream). backend: what did the work, in words. dtype: of the outputs.
     model, vdsp_params, inputs: sha256 of the ONNX file, of the preprocessing's file and of the inputs' names in their
-    order (None where the outputs go by name).
+    order (None where the outputs go by name; convert-image has neither model nor preprocessing).
     """
 
     verb: str
     backend: str
     dtype: str
-    model: str
-    vdsp_params: str
+    model: str | None = None
+    vdsp_params: str | None = None
     inputs: str | None = None
 
 
 def write_record(folder: Path, record: RunRecord, outputs: Mapping[str, str]) -> None:
     """Write run.json; the folder is made if need be.
 
-    outputs: by their file names, the inputs that they are made from, see ``input_identity``. Errors: OSError.
+    outputs: by their file names, the inputs that they are made from, see ``input_identity``; "" for those that are
+    going to be removed. Errors: OSError.
     """
     content = {"format": FORMAT, **vars(record), "outputs": dict(outputs)}
     with atomic_write(folder / RECORD_NAME) as handle:
@@ -74,6 +75,16 @@ def check_record(folder: Path, record: RunRecord) -> None:
             f"{path}: the outputs there are of another run, {difference} {_short(was)}, expected {_short(will_be)} "
             "(without --resume all are made anew)"
         )
+
+
+def check_verb(folder: Path, verb: str) -> None:
+    """Make sure that the folder's outputs, if it has any, are not those of another driver: perhaps this one's inputs.
+
+    Errors: DataError.
+    """
+    found = _found(folder)
+    if found is not None and found.get("verb") != verb:
+        raise DataError(f"{folder / RECORD_NAME}: made by {_short(found.get('verb'))}, expected a folder for {verb}")
 
 
 def is_record_of(folder: Path, record: RunRecord) -> bool:

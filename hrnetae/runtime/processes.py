@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hrnetae.files.errors import DataError
+from hrnetae.files.lock import Lock
 from hrnetae.runtime.batches import Batches, Counter, LocalCounter, SharedCounter
 from hrnetae.runtime.pipeline import Measurements, Pipeline, Steps
 from hrnetae.runtime.sessions import Session, SessionSettings
@@ -43,7 +44,7 @@ class Work:
 
     onnx, sessions: the model, and the settings of each session; samples: their numbers, in the order of work.
     batch_size: samples that go through the network together. seconds: no batch is begun so long after the start.
-    one_by_one: the synchronous mode, see ``pipeline``.
+    one_by_one: the synchronous mode, see ``pipeline``. lock: of what is written; each process holds it, too.
     """
 
     onnx: Path
@@ -53,6 +54,7 @@ class Work:
     batch_size: int = 1
     seconds: float | None = None
     one_by_one: bool = False
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True)

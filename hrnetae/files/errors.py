@@ -15,3 +15,9 @@ class DataError(ValueError):
 def first_names(names: Sequence[str], most: int = 3) -> str:
     """The first ``most`` of ``names`` for a message: ``a, b, c ...``."""
     return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
+
+
+def some_names(names: Sequence[str], most: int = 10) -> str:
+    """As `first_names`, and how many are left out: ``a, b, c ... and 4 more``."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" ... and {more:,} more" if more > 0 else "")

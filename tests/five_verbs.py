@@ -173,6 +173,10 @@ class Verb:
         """The command's words."""
         return [*map(str, [self.name, *self.arguments(stage), *more])]
 
+    def alone(self, stage: Stage, *more: object) -> list[str]:
+        """The same with all work in one process, which must not change what comes out."""
+        return self.words(stage, *more, *(("-i", 1, "-p", 1) if self.name == "vamp" else ()))
+
 
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
@@ -205,6 +209,12 @@ class Run:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.DEVNULL, stderr=complaints, start_new_session=True, preexec_fn=before
             )
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clean_up()
 
     @property
     def over(self) -> bool:

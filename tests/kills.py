@@ -161,7 +161,7 @@ class Killer:
 
     def _finish(self, resume: bool) -> None:
         if self._here:
-            code, _, errors = call(*self._verb.words(self._stage, *_options(resume)))
+            code, _, errors = call(*self._verb.alone(self._stage, *_options(resume)))
         else:
             run = self._start(resume)
             code, errors = run.end(), run.errors

@@ -25,11 +25,11 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
     cannot be replaced and is written to directly.
 
     sync: wait until the bytes are on the disk before the file takes its name.
-    Errors: OSError, as ``open`` raises it.
+    Errors: OSError with the name ``path``, also where the disk is full.
     """
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
-        with target.open("wb") as device:
+        with naming(path), target.open("wb") as device:
             yield device
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
     except OSError as error:  # name the file that was asked for
         raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
-        with handle:
+        with naming(path), handle:
             yield handle
             handle.flush()
             if sync:
@@ -46,6 +46,17 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)  # gone already where all went well
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Gives ``path`` to an OSError of the block that tells of no file, as those of writing to a full disk do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def open_temporary(target: Path, suffix: str = ".tmp") -> tuple[Path, BinaryIO]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hrnetae.files.atomic import folder_above
+from hrnetae.files.atomic import folder_above, naming
 from hrnetae.files.errors import DataError, first_names
 
 FORMAT = "hrnetae model 1"
@@ -152,9 +152,11 @@ def write_model(folder: Path, onnx: bytes, manifest: Manifest) -> None:
     staged = target.with_name(f".{uuid.uuid4().hex}.tmp")
     staged.mkdir()
     try:
-        (staged / ONNX_NAME).write_bytes(onnx)
+        with naming(folder / ONNX_NAME):
+            (staged / ONNX_NAME).write_bytes(onnx)
         text = json.dumps(manifest.to_dict(), indent=1, ensure_ascii=False) + "\n"
-        (staged / MANIFEST_NAME).write_text(text, encoding="utf-8")
+        with naming(folder / MANIFEST_NAME):
+            (staged / MANIFEST_NAME).write_text(text, encoding="utf-8")
         _swap(staged, target)
     finally:
         shutil.rmtree(staged, ignore_errors=True)  # gone already where all went well

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hrnetae.files.atomic import naming
 from hrnetae.files.errors import DataError
 from hrnetae.files.vamc_config import VamcConfig
 
@@ -68,20 +69,25 @@ def simplify(model: Any, path: Path) -> Any:
     """The network with its constants folded and its batch normalisations merged into convolutions.
 
     ONNX Runtime's basic optimisations do it; they keep the standard operators, and nodes keep their names.
-    path: of the checkpoint, for messages. Errors: DataError for a network that ONNX Runtime does not take.
+    path: of the checkpoint, for messages. Errors: DataError for a network that ONNX Runtime does not take; OSError
+    where there is no room for a temporary file.
     """
     import onnx
     import onnxruntime
 
     model = _lift_opset(model, path)
-    with tempfile.TemporaryDirectory() as folder, runtime_errors(path):
+    data = model.SerializeToString()
+    with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "simple.onnx"
+        with naming(target):
+            target.write_bytes(data)  # what it becomes is no larger: of a full disk ONNX Runtime would not tell
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(target)
         options.log_severity_level = 3
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        simple = onnx.load(str(target))
+        with runtime_errors(path):
+            onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            simple = onnx.load(str(target))
     used = {node.domain for node in simple.graph.node} | {""}
     kept = [opset for opset in simple.opset_import if opset.domain in used]
     del simple.opset_import[:]

@@ -31,7 +31,7 @@ from hrnetae.runtime.conversion import ConvertJob, convert
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 
 each_verb = pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
-PROGRESS = (".part",)  # how far eval and vamc are
+PROGRESS = (".part", ".calibration")  # how far eval and vamc are
 MIDST = {"convert-image": 10, "runstream": 3, "vamp": 3}  # files; the others have theirs at the end
 
 
@@ -72,8 +72,11 @@ def quiet(made: Stage) -> Quiet:
 def in_the_midst(stage: Stage, verb: Verb, *more: object) -> Iterator[Run]:
     """A run that has written something and is far from its end."""
     with Run(stage, verb, *more) as run:
-        count = MIDST.get(verb.name, 0)
-        assert run.wait_for_files(count) if count else run.wait_for_temporary(), run.errors
+        count = MIDST.get(verb.name)
+        if count is None:
+            assert run.wait_for(lambda: any(name.endswith(PROGRESS) for name in stage.names())), run.errors
+        else:
+            assert run.wait_for_files(count), run.errors
         yield run
 
 

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hrnetae.evaluation.results import Results
+from hrnetae.files.atomic import naming
 from hrnetae.files.lock import beside
 
 _FORMAT = "hrnetae eval part 1"
@@ -61,7 +62,8 @@ class PartsFile:
 
     def close(self) -> None:
         """Leave it for another evaluation to go on with."""
-        self._file.close()
+        with naming(self._path):  # what a full disk did not take is tried again
+            self._file.close()
 
     def remove(self) -> None:
         """It has done its service."""
@@ -84,8 +86,9 @@ class PartsFile:
         return parts, end
 
     def _append(self, record: bytes) -> None:
-        self._file.write(_HEAD.pack(len(record), zlib.crc32(record)) + record)
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(_HEAD.pack(len(record), zlib.crc32(record)) + record)
+            self._file.flush()
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[bytes, int]]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from hrnetae.files.atomic import remove_leftovers
+from hrnetae.files.atomic import folder_above, remove_leftovers
 from hrnetae.files.errors import DataError
 from hrnetae.files.kernel_lock import is_at, try_lock, unlink_locked
 
@@ -40,8 +40,12 @@ def lock_folder(folder: str | os.PathLike[str]) -> Iterator[Lock]:
     The folder is made where it is missing, and removed again where nothing was put into it.
     Errors: DataError where another run has the folder; OSError where nothing can be written.
     """
-    target = Path(folder).resolve()
-    with _held(target / LOCK_NAME, os.fspath(folder)) as lock:
+    what = os.fspath(folder)
+    with _naming(what):
+        target = Path(folder).resolve()
+        if target.exists() and not target.is_dir():
+            raise DataError(f"{what}: a file, expected a folder")
+    with _held(target / LOCK_NAME, what) as lock:
         yield lock
 
 
@@ -51,11 +55,14 @@ def lock_file(path: str | os.PathLike[str]) -> Iterator[Lock]:
 
     Runs that write under other names in the same folder are not kept out. A device or a pipe is not locked.
     """
-    target = Path(path).resolve()
-    if target.exists() and not target.is_file() and not target.is_dir():
+    what = os.fspath(path)
+    with _naming(what):
+        target = Path(path).resolve()
+        special = target.exists() and not target.is_file() and not target.is_dir()
+    if special:
         yield Lock(None)
         return
-    with _held(beside(target, "lock"), os.fspath(path)) as lock:
+    with _held(beside(target, "lock"), what) as lock:
         yield lock
 
 
@@ -105,15 +112,21 @@ def _held(path: Path, what: str) -> Iterator[Lock]:
                 folder.rmdir()
 
 
-def _make_folders(folder: Path, what: str) -> list[Path]:
-    """Make what is missing. Returns it, the lowest first."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """An OSError of the block names what was asked for."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise DataError(f"{what}: {folder.name} is a file, expected a folder") from None
+        yield
     except OSError as error:
         raise type(error)(error.errno, error.strerror, what) from None
+
+
+def _make_folders(folder: Path, what: str) -> list[Path]:
+    """Make what is missing. Returns it, the lowest first."""
+    with _naming(what):
+        folder_above(what)
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 
@@ -136,11 +149,8 @@ def _acquire(path: Path, what: str) -> IO[bytes]:
 
 def _open(path: Path, what: str) -> IO[bytes]:
     """Open it, or make it."""
-    try:
-        # Not inherited by processes that are started, as all that Python opens.
+    with _naming(what):  # not inherited by processes that are started, as all that Python opens
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, what) from None
     return os.fdopen(descriptor, "r+b", buffering=0)
 
 
@@ -174,11 +184,9 @@ class _Holder:
 def _sign(handle: IO[bytes], what: str) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
-    try:
+    with _naming(what):
         handle.truncate(0)
         handle.write(f"{text}\n".encode())
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, what) from None
 
 
 def _read(handle: IO[bytes]) -> _Holder | None:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hrnetae.files.atomic import folder_above, naming
 from hrnetae.files.errors import DataError, first_names
+from hrnetae.files.lock import beside
 
 FORMAT = "hrnetae model 1"
 ONNX_NAME = "mod.onnx"
 MANIFEST_NAME = "mod.json"
+_STAGED, _ASIDE = "new", "old"  # beside a folder while it is replaced
 _VENDOR_SUFFIXES = (".so", ".params")
 
 
@@ -118,8 +118,7 @@ def read_manifest(path: Path) -> Manifest | None:
 def check_target(folder: Path) -> None:
     """Raise now what `write_model` would raise after the long work.
 
-    Errors: DataError for a folder with other content, which would be lost, and for a path through a file; OSError where
-    nothing can be written.
+    Errors: DataError for a folder with other content, which would be lost.
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: a file, expected a folder to write the model to")
@@ -132,32 +131,41 @@ def check_target(folder: Path) -> None:
             raise DataError(
                 f"{folder}: holds {first_names(strange)}, expected a new or empty folder, or one that vamc made"
             )
-    probe = folder_above(folder) / f".{uuid.uuid4().hex}.tmp"
-    try:
-        probe.mkdir()
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(folder)) from None
-    probe.rmdir()
+
+
+def mend_model(folder: Path) -> None:
+    """Finish what a killed `write_model` began: an earlier model that stepped aside comes back if nothing replaced it.
+
+    The caller holds the lock of ``folder`` (`lock_file`), so that nobody is at work there. Errors: OSError.
+    """
+    target = folder.resolve()
+    staged, aside = beside(target, _STAGED), beside(target, _ASIDE)
+    if aside.exists() and not target.exists():
+        aside.rename(target)
+    for left in (staged, aside):
+        if left.exists():
+            shutil.rmtree(left)
 
 
 def write_model(folder: Path, onnx: bytes, manifest: Manifest) -> None:
     """Write mod.onnx and mod.json into a folder that appears under its name when both are whole.
 
-    An earlier model in the folder is replaced; an error leaves it as it was.
-    Errors: DataError and OSError as `check_target`.
+    An earlier model in the folder is replaced; an error leaves it as it was. The caller holds the folder's lock.
+    Errors: DataError as `check_target`; OSError.
     """
+    mend_model(folder)
     check_target(folder)
     target = folder.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_name(f".{uuid.uuid4().hex}.tmp")
-    staged.mkdir()
+    staged = beside(target, _STAGED)
     try:
-        with naming(folder / ONNX_NAME):
-            (staged / ONNX_NAME).write_bytes(onnx)
+        staged.mkdir()
+        (staged / ONNX_NAME).write_bytes(onnx)
         text = json.dumps(manifest.to_dict(), indent=1, ensure_ascii=False) + "\n"
-        with naming(folder / MANIFEST_NAME):
-            (staged / MANIFEST_NAME).write_text(text, encoding="utf-8")
+        (staged / MANIFEST_NAME).write_text(text, encoding="utf-8")
         _swap(staged, target)
+    except OSError as error:  # not all of Python's name the file
+        raise type(error)(error.errno, error.strerror, str(folder)) from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)  # gone already where all went well
 
@@ -167,7 +175,7 @@ def _swap(staged: Path, target: Path) -> None:
     if not target.exists():
         staged.rename(target)
         return
-    aside = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    aside = beside(target, _ASIDE)
     target.rename(aside)
     try:
         staged.rename(target)

@@ -194,7 +194,7 @@ def test_a_full_disk(stage: Stage, quiet: Quiet, verb: Verb) -> None:
     with small_disk(stage.out, half) as enlarge:
         code, _, errors = call(*verb.words(stage))
         check_full(stage, want, code, errors, "No space left on device")
-        enlarge(8 * half)
+        enlarge(1 << 26)
         assert_resumes(stage, verb, want)
 
 

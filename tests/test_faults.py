@@ -103,7 +103,7 @@ def assert_resumes(stage: Stage, verb: Verb, want: dict[str, bytes]) -> None:
 @pytest.mark.parametrize(
     ("name", "number", "code", "word"),
     [
-        *((name, signal.SIGTERM, 143, "terminated") for name in VERBS),
+        *((name, signal.SIGTERM, 143, "ended by SIGTERM") for name in VERBS),
         *((name, signal.SIGINT, 130, "interrupted") for name in ("vamc", "runstream", "eval")),
     ],
 )

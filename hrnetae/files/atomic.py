@@ -44,10 +44,6 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
             if sync:
                 os.fsync(handle.fileno())
         temporary.replace(target)
-    except OSError as error:  # a full disk, say, of which Python names no file
-        if error.filename is not None or error.errno is None:
-            raise
-        raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)  # gone already where all went well
 

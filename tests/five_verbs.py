@@ -27,7 +27,8 @@ from hrnetae.tools import cli
 from hrnetae.tools.demo_flow import Folder, write_settings
 
 SCENES = 4  # that are drawn; the pictures repeat them
-RUN = 6  # pictures for the verbs that run the network
+CONVERTED, EVALUATED = 40, 120  # pictures
+RUN = 6  # pictures that the network is run on
 CALIBRATION = 4
 PATIENCE = 120.0  # seconds: what waits longer than this hangs, however busy the machine is
 GLANCE = 0.0005  # seconds
@@ -51,6 +52,10 @@ class Stage:
     def few(self) -> Path:
         """The pictures that the network is run on."""
         return self.root / "few"
+
+    @property
+    def few_inputs(self) -> Path:
+        return self.root / "few_npz"
 
     @property
     def few_list(self) -> Path:
@@ -86,40 +91,36 @@ class Stage:
         return [name for _, _, files in os.walk(self.out) for name in files]
 
 
-def make_stage(root: Path, pictures: int = 40) -> Stage:
-    """Draws the pictures and makes what the verbs need of each other: inputs of vamp, a float16 model, its outputs.
-
-    pictures: that are converted and evaluated.
-    """
+def make_stage(root: Path) -> Stage:
+    """Draws the pictures and makes what the verbs need of each other: inputs of vamp, a float16 model, its outputs."""
     stage = Stage(root)
     settings = stage.settings
     scenes = [draw_scene(seed) for seed in range(SCENES)]
-    drawn = [scenes[number % SCENES] for number in range(pictures)]
-    truth = scenes_ground_truth(drawn)
-    names = [image["file_name"] for image in truth["images"]]
-    for folder, count in ((settings.pictures, pictures), (stage.few, RUN), (settings.calibration, CALIBRATION)):
-        folder.mkdir(parents=True)
-        for name, scene in zip(names[:count], drawn, strict=False):
-            write_picture(folder / name, scene.picture)
+    truth = scenes_ground_truth([scenes[number % SCENES] for number in range(EVALUATED)])
+    settings.pictures.parent.mkdir(parents=True)
     settings.ground_truth.write_text(json.dumps(truth))
+    for folder, count in ((settings.pictures, CONVERTED), (stage.few, RUN), (settings.calibration, CALIBRATION)):
+        folder.mkdir()
+        for number, image in enumerate(truth["images"][:count]):
+            write_picture(folder / image["file_name"], scenes[number % SCENES].picture)
     write_settings(settings)
     build_file = settings.build_file("int8")
     build_file.write_text(re.sub(r"(?<=get_data_num: )\d+", str(CALIBRATION), build_file.read_text()))
     _do("vamc", "build", settings.build_file("fp16"), "--out", stage.model)
-    _convert(stage.few, root / "few_npz", stage.few_list)
-    _convert(settings.pictures, settings.inputs, settings.datalist)
-    made = root / "made"
+    _do("convert-image", "--image_dir", stage.few, "--save_dir", stage.few_inputs, "--datalist", stage.few_list)
     network = ["-m", stage.model, "--vdsp_params", settings.vdsp_params]
-    _do("vamp", *network, "--datalist", stage.few_list, "--path_output", made)
-    outputs = settings.outputs("fp16")
-    outputs.mkdir(parents=True)
-    for line in range(2 * pictures):  # the flip of a picture is the line after it
-        shutil.copy(made / f"output_{line % (2 * SCENES):06d}.npz", outputs / f"output_{line:06d}.npz")
+    _do("vamp", *network, "--datalist", stage.few_list, "--path_output", root / "made")
+    _repeat_outputs(root / "made", stage, [Path(image["file_name"]).stem for image in truth["images"]])
     return stage
 
 
-def _convert(pictures: Path, inputs: Path, datalist: Path) -> None:
-    _do("convert-image", "--image_dir", pictures, "--save_dir", inputs, "--datalist", datalist)
+def _repeat_outputs(made: Path, stage: Stage, stems: list[str]) -> None:
+    """The outputs of the few pictures as if they were of all that are evaluated, each flip after its picture."""
+    outputs = stage.settings.outputs("fp16")
+    outputs.mkdir(parents=True)
+    for line in range(2 * len(stems)):
+        shutil.copy(made / f"output_{line % (2 * SCENES):06d}.npz", outputs / f"output_{line:06d}.npz")
+    stage.settings.datalist.write_text("".join(f"{stem}.npz\n{stem}_flip.npz\n" for stem in stems))
 
 
 def _do(*words: object) -> None:
@@ -233,6 +234,10 @@ class Run:
             assert time.monotonic() < until, "nothing happens"
             time.sleep(GLANCE)
         return not self.over
+
+    def wait_until(self, moment: float) -> bool:
+        """Until a time on the monotonic clock."""
+        return self.wait_for(lambda: time.monotonic() >= moment)
 
     def wait_for_files(self, count: int) -> bool:
         """Until so many files have names of their own, other than temporary ones."""

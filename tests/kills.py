@@ -3,10 +3,10 @@
     python tests/kills.py --kills 60 --seed 0 --state build/kills.json
 
 A case is a chain of one to four runs of a verb that are killed (SIGKILL), then one that may end, nearly always with
---resume. Where the kills strike follows from the seed, the verb and the case's number: at a moment drawn from the time
-that an undisturbed run takes, or as soon as the n-th file has its name, or while a file is being written; at all
-processes of the run, at the first one alone, or at a worker. What a kill hits hangs on the machine's mood all the same:
-a case that found something need not find it again.
+--resume. When and whom the kills strike follows from the seed, the verb and the case's number: at a moment drawn from
+the time that an undisturbed run takes, or from that after it wrote its first file, or as soon as the n-th file has its
+name, or while the next is being written; all processes of the run, the first one alone, or a worker. What a kill hits
+hangs on the machine's mood all the same: a case that found something need not find it again.
 
 After each kill no file may lie under a name of its own that an undisturbed run does not have to the same bytes; after
 the last run all files must be those, and there must be no other: no temporary file, no lock. No process may be left.
@@ -31,6 +31,7 @@ from five_verbs import VERBS, Run, Stage, Verb, call, make_stage
 
 LONGEST = 4  # kills in a row
 RESUMED = 0.85  # share of the runs after a kill that resume; the others begin anew
+WHEN = ("time", "work", "files", "temporary")
 WHO = ("all", "first", "worker")
 
 
@@ -42,7 +43,8 @@ class FoundError(Exception):
 class Kill:
     """One SIGKILL to come.
 
-    when: "time" with a share of an undisturbed run's time, "files" with a share of its files, or "temporary".
+    when: "time", at a share of an undisturbed run's time; "work", the same from its first file on; "files", at a share
+    of its files, or "temporary", when there is a hidden one beside them.
     who: "all" processes of the run, the "first" one alone, or one "worker", where there are any.
     resume: whether the run that is killed resumes. at_once: the next run does not wait for the workers' end.
     """
@@ -80,7 +82,7 @@ def draw_case(seed: int, verb: str, number: int) -> tuple[list[Kill], bool]:
     drawn = random.Random(f"{seed} {verb} {number}")
     kills = [
         Kill(
-            when=drawn.choice(("time", "time", "files", "temporary")),
+            when=drawn.choice(WHEN),
             share=drawn.random(),
             who=drawn.choice(WHO) if verb == "vamp" else "all",
             resume=position > 0 and drawn.random() < RESUMED,
@@ -97,18 +99,27 @@ def draw_case(seed: int, verb: str, number: int) -> tuple[list[Kill], bool]:
 class Killer:
     """Kills a verb on a stage, and looks at what is left.
 
-    want: the files of an undisturbed run; seconds: what it took. here: runs that nobody kills are made in this process,
-    which saves their start.
+    want: the files of an undisturbed run. startup, seconds: what it took until its first file, and in all.
+    here: runs that nobody kills are made in this process, which saves their start.
     """
 
     def __init__(self, stage: Stage, verb: Verb, here: bool = False) -> None:
         self._stage, self._verb, self._here = stage, verb, here
         self._runs: list[Run] = []
-        stage.clear()
+        self.want, self.startup, self.seconds = self._measure()
+
+    def _measure(self) -> tuple[dict[str, bytes], float, float]:
+        self._stage.clear()
         begin = time.monotonic()
-        self._finish(resume=False)
-        self.seconds = time.monotonic() - begin
-        self.want = stage.left()
+        if self._here:
+            self._finish(resume=False)
+            return self._stage.left(), 0.0, time.monotonic() - begin
+        with Run(self._stage, self._verb) as run:
+            run.wait_for(lambda: bool(self._stage.names()))
+            startup = time.monotonic() - begin
+            if run.end() != 0:
+                raise FoundError(f"exit {run.end()} of an undisturbed run: {run.errors!r}")
+            return self._stage.left(), startup, time.monotonic() - begin
 
     def case(self, kills: Sequence[Kill], resume: bool, tally: Tally) -> None:
         """One case, from an empty folder. Errors: FoundError."""
@@ -116,8 +127,10 @@ class Killer:
         self._runs.clear()
         try:
             for kill in kills:
-                self._disturb(kill, tally)
-                self.look(whole=False)
+                hit = self._disturb(kill, tally)
+                self.look(whole=not hit)
+                if not hit:
+                    break
             self._finish(resume)
             self.look(whole=True)
         finally:
@@ -129,31 +142,36 @@ class Killer:
         self._runs.append(run)
         return run
 
-    def _disturb(self, kill: Kill, tally: Tally) -> None:
+    def _disturb(self, kill: Kill, tally: Tally) -> bool:
+        """Whether the run was hit, and so did not come to its end."""
         run = self._start(kill.resume)
         who, there = "", ""
         if self._wait(run, kill):
             there = self._there()
             who = strike(run, kill.who)
         code = run.end()
-        if code == 0 or not who:
-            tally.missed += 1
-        else:
+        if code != 0 and who:
             tally.kills += 1
             tally.hits.update((who, there))
+        else:
+            tally.missed += 1
         if not kill.at_once:
             _expect_nobody(run)
         if code not in (0, -signal.SIGKILL, 1 if who == "worker" else 0) or "Traceback" in run.errors:
             raise FoundError(f"exit {code} after {who or 'no'} kill: {run.errors!r}")
+        return code != 0
 
     def _wait(self, run: Run, kill: Kill) -> bool:
         """Until the moment of a kill. Whether the run goes on still."""
         if kill.when == "time":
-            moment = time.monotonic() + kill.share * self.seconds
-            return run.wait_for(lambda: time.monotonic() >= moment)
+            return run.wait_until(time.monotonic() + kill.share * self.seconds)
+        if kill.when == "work":
+            work = kill.share * (self.seconds - self.startup)
+            return run.wait_for(lambda: bool(self._stage.names())) and run.wait_until(time.monotonic() + work)
+        count = int(kill.share * len(self.want))
         if kill.when == "files":
-            return run.wait_for_files(1 + int(kill.share * len(self.want)))
-        return run.wait_for_temporary()
+            return run.wait_for_files(1 + count)
+        return run.wait_for_files(count) and run.wait_for_temporary()
 
     def _there(self) -> str:
         count = sum(not is_hidden(name) for name in self._stage.names())

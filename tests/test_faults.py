@@ -271,7 +271,7 @@ def test_pictures_that_vanish_or_change_while_they_are_converted(stage: Stage, t
 
 def _of_vamp(stage: Stage, folder: Path) -> tuple[list[Path], list[object]]:
     """Inputs of its own, and the words that tell of them."""
-    shutil.copytree(stage.root / "few_npz", folder / "in")
+    shutil.copytree(stage.few_inputs, folder / "in")
     paths = [folder / "in" / Path(line).name for line in stage.few_list.read_text().splitlines()]
     (folder / "list.txt").write_text("".join(f"{path}\n" for path in paths))
     return paths, ["--datalist", folder / "list.txt", "-i", 1, "-p", 1]

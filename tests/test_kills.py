@@ -98,6 +98,6 @@ def test_cases_follow_from_their_numbers() -> None:
     cases = [draw_case(0, "vamp", number) for number in range(60)]
     assert cases == [draw_case(0, "vamp", number) for number in range(60)]
     assert {kill.who for kills, _ in cases for kill in kills} == {"all", "first", "worker"}
-    assert {kill.when for kills, _ in cases for kill in kills} == {"time", "files", "temporary"}
+    assert {kill.when for kills, _ in cases for kill in kills} == {"time", "work", "files", "temporary"}
     assert {len(kills) for kills, _ in cases} == {1, 2, 3, 4} and {resume for _, resume in cases} == {True, False}
     assert not any(kills[0].resume for kills, _ in cases)

@@ -51,8 +51,8 @@ def test_missing_outputs_are_listed_and_nothing_is_written(
         out, err = capsys.readouterr()
         assert out == ""
         assert err == (
-            f"hrnetae eval: {data.vamp}: 2 of 8 outputs are missing: output_000000.npz (c), output_000005.npz (b_flip); "
-            "expected all (--allow_missing counts their people as missed)\n"
+            f"hrnetae eval: {data.vamp}: 2 of 8 outputs are missing: output_000000.npz (c), output_000005.npz (b_flip)"
+            "; expected all (--allow_missing counts their people as missed)\n"
         )
         assert [path.name for path in tmp_path.iterdir()] == ["data"]
 

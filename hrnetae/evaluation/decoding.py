@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -115,34 +116,40 @@ def _buffers() -> tuple[ReadBuffer, ReadBuffer]:
 # What a picture's persons were made from
 
 
-_HALF = 8  # bytes of a key for each of the two files
+_STATUS = struct.Struct("<3q")  # of a file: size, times of content and of status
+_CONTENT = 16  # bytes of it that a change of the content changes
+_NAMES = 8  # bytes: a digest
+KEY_BYTES = 2 * _STATUS.size + _NAMES
 
 
 def key_of(task: Task) -> bytes:
-    """16 bytes that tell a picture and its files from all others, and from themselves before a change."""
-    sample, (image_id, (width, height)) = task.sample, (task.picture.id, task.picture.size)
-    output = _half(f"{_identity(sample.output)} {sample.stem} {image_id} {width} {height}")
-    return output + _half("" if sample.flipped is None else _identity(sample.flipped))
+    """KEY_BYTES that tell a picture and its files from all others, and from themselves before a change."""
+    (output, flipped), picture = _paths(task), task.picture
+    # Links stay as they are.
+    places = os.path.abspath(output), flipped and os.path.abspath(flipped)  # noqa: PTH100
+    names = f"{places} {task.sample.stem} {picture.id} {picture.size}"
+    digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=_NAMES).digest()
+    return _status(output) + _status(flipped) + digest
 
 
 def check_unchanged(tasks: Iterable[Task], keys: Iterable[bytes]) -> None:
     """Make sure that the files are still those that were read, ``keys`` being of that time.
 
+    What a link or new permissions change in a file's status is no change here, and costs no more than that an
+    evaluation that goes on reads it once more.
     Errors: DataError that names the first that is not.
     """
     for task, key in zip(tasks, keys, strict=True):
-        now = key_of(task)
-        if now == key:
-            continue
-        sample = task.sample
-        changed = sample.output if now[:_HALF] != key[:_HALF] else sample.flipped
-        what = "gone" if changed is None or file_status(changed) is None else "another file or changed"
-        raise DataError(f"{changed}: {what} since it was read, expected it to stay as it was until the end")
+        for at, path in zip((0, _STATUS.size), _paths(task), strict=True):
+            if _status(path)[:_CONTENT] != key[at : at + _CONTENT]:
+                what = "gone" if path is None or file_status(path) is None else "changed"
+                raise DataError(f"{path}: {what} since it was read, expected it to stay as it was until the end")
 
 
-def _identity(path: Path) -> str:
-    return f"{os.path.abspath(path)} {file_status(path)}"  # noqa: PTH100 - links stay as they are
+def _paths(task: Task) -> tuple[Path, Path | None]:
+    return task.sample.output, task.sample.flipped
 
 
-def _half(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=_HALF).digest()
+def _status(path: Path | None) -> bytes:
+    status = None if path is None else file_status(path)
+    return bytes(_STATUS.size) if status is None else _STATUS.pack(*status)

@@ -19,15 +19,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from hrnetae.evaluation.decoding import KEY_BYTES
 from hrnetae.evaluation.results import Results
 from hrnetae.files.atomic import naming
 from hrnetae.files.lock import beside
 
-_FORMAT = "hrnetae eval part 1"
+_FORMAT = "hrnetae eval parts 1"
 _HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
 _COUNTS = struct.Struct("<II")  # pictures and persons of a part; their keys and columns follow
 _LONGEST = 1 << 26  # bytes of a record; more is damage
-_KEY = 16
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,18 @@ class PartsFile:
         self.found, end = self._read(first, joints)
         self._file.seek(end)
         self._file.truncate()
-        if not end:
-            self._append(first)
+        self._next = b"" if end else _framed(first)  # goes before what is added
 
     def add(self, part: Part) -> None:
         """Keep a part from now on, whatever becomes of this process."""
-        self._append(_pack(part))
+        with naming(self._path):
+            self._file.write(self._next + _framed(_pack(part)))
+            self._file.flush()
+        self._next = b""
 
     def close(self) -> None:
         """Leave it for another evaluation to go on with."""
-        with naming(self._path):  # what a full disk did not take is tried again
-            self._file.close()
+        self._file.close()
 
     def remove(self) -> None:
         """It has done its service."""
@@ -85,10 +86,9 @@ class PartsFile:
             end = after
         return parts, end
 
-    def _append(self, record: bytes) -> None:
-        with naming(self._path):
-            self._file.write(_HEAD.pack(len(record), zlib.crc32(record)) + record)
-            self._file.flush()
+
+def _framed(record: bytes) -> bytes:
+    return _HEAD.pack(len(record), zlib.crc32(record)) + record
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -116,7 +116,7 @@ def _unpack(record: bytes, joints: int) -> Part | None:
     pictures, persons = _COUNTS.unpack_from(record)
     if not pictures:
         return None
-    at = _COUNTS.size + pictures * _KEY
+    at = _COUNTS.size + pictures * KEY_BYTES
     columns = {}
     for name, dtype, shape in _columns(joints):
         count = persons * math.prod(shape)
@@ -125,7 +125,10 @@ def _unpack(record: bytes, joints: int) -> Part | None:
             return None
         columns[name] = np.frombuffer(record, dtype, count, at).reshape(persons, *shape).astype(dtype[1:], copy=False)
         at = end
-    keys = tuple(record[begin : begin + _KEY] for begin in range(_COUNTS.size, _COUNTS.size + pictures * _KEY, _KEY))
+    keys = tuple(
+        record[begin : begin + KEY_BYTES]
+        for begin in range(_COUNTS.size, _COUNTS.size + pictures * KEY_BYTES, KEY_BYTES)
+    )
     return Part(keys, Results(**columns)) if at == len(record) else None
 
 

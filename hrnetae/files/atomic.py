@@ -25,11 +25,11 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
     cannot be replaced and is written to directly.
 
     sync: wait until the bytes are on the disk before the file takes its name.
-    Errors: OSError with the name ``path``, also where the disk is full.
+    Errors: OSError, as ``open`` raises it.
     """
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
-        with naming(path), target.open("wb") as device:
+        with target.open("wb") as device:
             yield device
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,13 +50,13 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Gives ``path`` to an OSError of the block that tells of no file, as those of writing to a full disk do not."""
+    """Errors in the block that name no file, such as that of a full disk, are told of this one."""
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
+        if error.filename is None and error.errno is not None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def open_temporary(target: Path, suffix: str = ".tmp") -> tuple[Path, BinaryIO]:

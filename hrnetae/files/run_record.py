@@ -115,16 +115,16 @@ def input_identity(path: Path) -> str | None:
     except (OSError, RuntimeError, ValueError):  # RuntimeError: a ring of links; ValueError: a NUL in the name
         return None
     status = file_status(real)
-    return None if status is None else f"{real} {status}"
+    return None if status is None else f"{real} {' '.join(map(str, status))}"
 
 
-def file_status(path: str | os.PathLike[str]) -> str | None:
-    """Size and times of a file, which change with its content; None where there is no such file."""
+def file_status(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Size and times (content, status) in nanoseconds of a file; None where there is no such file."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a Path would cost as much again
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

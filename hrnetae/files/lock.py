@@ -100,7 +100,7 @@ def _held(path: Path, what: str) -> Iterator[Lock]:
     try:
         handle = _acquire(path, what)
         try:
-            _sign(handle, what)
+            _sign(handle)
             remove_leftovers(path.parent)
             yield Lock(handle)
         finally:
@@ -181,10 +181,11 @@ class _Holder:
         return True
 
 
-def _sign(handle: IO[bytes], what: str) -> None:
+def _sign(handle: IO[bytes]) -> None:
+    """A full disk has no room for it, perhaps; the run will say so of what it writes."""
     since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
-    with _naming(what):
+    with suppress(OSError):
         handle.truncate(0)
         handle.write(f"{text}\n".encode())
 

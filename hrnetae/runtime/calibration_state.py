@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +52,14 @@ class CalibrationState:
                 if about["format"] != _FORMAT or about["recipe"] != self._recipe or about["tensors"] != list(tensors):
                     raise ValueError("of another build")
                 floats, integers, counts = arrays["floats"], arrays["integers"], arrays["counts"]
-            histograms = {}
-            for row, name in enumerate(tensors):
-                low, high, width = map(float, floats[row])
-                count, zeros = map(int, integers[row])
-                histograms[name] = Histogram.restored(low, high, width, count, zeros, counts[row])
+            histograms, rows = {}, iter(counts)
+            for number, name in enumerate(tensors):
+                low, high, width = map(float, floats[number])
+                count, zeros, binned = map(int, integers[number])
+                bins = next(rows) if binned else np.zeros(BINS, np.int64)
+                histograms[name] = Histogram.restored(low, high, width, count, zeros, bins)
             return Counted(histograms, int(about["done"]), list(about["bad"]), list(about["left_out"]))
-        except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, StopIteration, zipfile.BadZipFile):
             return Counted({name: Histogram() for name in tensors}, 0, [], [])
 
     def keep(self, counted: Counted) -> None:
@@ -66,6 +68,8 @@ class CalibrationState:
         if begin < self._next:
             return
         histograms = list(counted.histograms.values())
+        bins = [one.counts() for one in histograms]
+        binned = [bool(one.any()) for one in bins]  # none where extents are enough
         about = {
             "format": _FORMAT,
             "recipe": self._recipe,
@@ -79,8 +83,10 @@ class CalibrationState:
                 handle,
                 about=np.frombuffer(json.dumps(about).encode(), np.uint8),
                 floats=np.array([(one.low, one.high, one.width) for one in histograms], np.float64).reshape(-1, 3),
-                integers=np.array([(one.count, one.zeros) for one in histograms], np.int64).reshape(-1, 2),
-                counts=np.array([one.counts() for one in histograms], np.int64).reshape(-1, BINS),
+                integers=np.array(
+                    [(one.count, one.zeros, some) for one, some in zip(histograms, binned, strict=True)], np.int64
+                ).reshape(-1, 3),
+                counts=np.array(list(compress(bins, binned)), np.int64).reshape(-1, BINS),
             )
         end = time.monotonic()
         self._next = end + _SHARE * (end - begin)

@@ -1,16 +1,15 @@
 """Faults in the midst of long work, for each of the five verbs: one line, nothing half-written, and --resume ends it.
 
 Beside this: kills in test_kills.py, locks in test_lock.py, signals in test_signals.py, limits of a file's size in
-test_disk_full.py, inputs that change in test_inputs_change.py.
+test_disk_full.py, inputs that change in test_inputs_change.py; vamc's and eval's own in test_build_resume.py and
+test_eval_resume.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -21,12 +20,8 @@ import pytest
 from five_verbs import VERBS, Run, Stage, Verb, call, make_stage
 from kills import is_hidden
 
-from hrnetae.evaluation.evaluate import EvalJob, evaluate
-from hrnetae.files.errors import DataError
-
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 
-each_verb = pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 PROGRESS = (".part", ".calibration")  # how far eval and vamc are
 MIDST = {"convert-image": 10, "runstream": 3, "vamp": 3}  # files; the others have theirs at the end
 
@@ -152,7 +147,7 @@ def small_disk(folder: Path, size: int) -> Iterator[Callable[[int], None]]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-@each_verb
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 def test_a_full_disk(stage: Stage, quiet: Quiet, verb: Verb) -> None:
     want = quiet(verb)
     half = sum(map(len, want.values())) // 2
@@ -163,24 +158,12 @@ def test_a_full_disk(stage: Stage, quiet: Quiet, verb: Verb) -> None:
         assert_resumes(stage, verb, want)
 
 
-def test_no_more_room_for_results(stage: Stage, quiet: Quiet) -> None:
-    verb = VERBS["eval"]
-    want = quiet(verb)
-    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
-    try:
-        code, _, errors = call(*verb.words(stage))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
-    check_full(stage, want, code, errors, "File too large")
-    assert_resumes(stage, verb, want)
-
-
 # ------------------------------------------------------------------------------------------------- two runs, a dead one
 
 
-@each_verb
-def test_a_second_run_is_refused_and_the_first_unharmed(stage: Stage, quiet: Quiet, verb: Verb) -> None:
+@pytest.mark.parametrize("name", MIDST)
+def test_a_second_run_is_refused_and_the_first_unharmed(stage: Stage, quiet: Quiet, name: str) -> None:
+    verb = VERBS[name]
     want = quiet(verb)
     with in_the_midst(stage, verb) as first:
         first.signal_all(signal.SIGSTOP)  # so that it does not end before the second one has tried
@@ -195,8 +178,8 @@ def test_a_second_run_is_refused_and_the_first_unharmed(stage: Stage, quiet: Qui
     assert stage.left() == want
 
 
-@pytest.mark.parametrize("verb", [VERBS["convert-image"], VERBS["eval"]], ids=["convert-image", "eval"])
-def test_the_lock_of_a_killed_run_is_taken_over(stage: Stage, quiet: Quiet, verb: Verb) -> None:
+def test_the_lock_of_a_killed_run_is_taken_over(stage: Stage, quiet: Quiet) -> None:
+    verb = VERBS["convert-image"]
     want = quiet(verb)
     with Run(stage, verb) as run:
         assert run.wait_for(lambda: any(name.endswith(".lock") for name in stage.names())), run.errors
@@ -219,22 +202,3 @@ def test_a_run_whose_worker_died_is_resumed(stage: Stage, quiet: Quiet) -> None:
     left = {name: content for name, content in stage.left().items() if not is_hidden(name)}
     assert left.items() <= want.items()
     assert_resumes(stage, verb, want)
-
-
-# --------------------------------------------------------------------------------------- inputs that vanish or change
-
-
-def test_outputs_that_vanish_or_are_cut_while_they_are_evaluated(stage: Stage, quiet: Quiet, tmp_path: Path) -> None:
-    want = quiet(VERBS["eval"])
-    folder = tmp_path / "outputs"
-    shutil.copytree(stage.settings.outputs("fp16"), folder)
-    last = sorted(folder.iterdir())[-1]
-    whole = last.read_bytes()
-    job = EvalJob(folder, stage.settings.datalist, ann_file=stage.settings.ground_truth, out=stage.out / "results.json")
-    for harm in (last.unlink, lambda: last.write_bytes(whole[:1000])):
-        with pytest.raises(DataError, match=re.escape(str(last))):
-            evaluate(job, lambda done, _, harm=harm: harm() if done == 1 else None)  # type: ignore[misc]
-        assert not any(not is_hidden(name) for name in stage.names())
-        last.write_bytes(whole)
-    evaluate(dataclasses.replace(job, resume=True))
-    assert stage.left() == want

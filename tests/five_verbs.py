@@ -202,13 +202,13 @@ class Run:
     Its complaints go to a file, since a pipe would be held open by what the run leaves behind.
     """
 
-    def __init__(self, stage: Stage, verb: Verb, *more: object, before: Callable[[], None] | None = None) -> None:
+    def __init__(self, stage: Stage, verb: Verb, *more: object) -> None:
         self._stage = stage
         self._complaints = stage.root / "complaints.txt"
         command = [sys.executable, "-m", "hrnetae.tools.cli", *verb.words(stage, *more)]
         with self._complaints.open("wb") as complaints:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=complaints, start_new_session=True, preexec_fn=before
+                command, stdout=subprocess.DEVNULL, stderr=complaints, start_new_session=True
             )
 
     def __enter__(self) -> Run:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 from five_verbs import VERBS, Run, Stage, Verb, call, make_stage
-from kills import is_hidden
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 
@@ -152,13 +151,13 @@ def test_a_full_disk(stage: Stage, quiet: Quiet, verb: Verb) -> None:
     want = quiet(verb)
     half = sum(map(len, want.values())) // 2
     with small_disk(stage.out, half) as enlarge:
-        code, _, errors = call(*verb.words(stage))
+        code, _, errors = call(*verb.alone(stage))
         check_full(stage, want, code, errors, "No space left on device")
         enlarge(1 << 26)
         assert_resumes(stage, verb, want)
 
 
-# ------------------------------------------------------------------------------------------------- two runs, a dead one
+# ------------------------------------------------------------------------------------------------- --------- two runs
 
 
 @pytest.mark.parametrize("name", MIDST)
@@ -189,16 +188,3 @@ def test_the_lock_of_a_killed_run_is_taken_over(stage: Stage, quiet: Quiet) -> N
     code, _, errors = call(*verb.words(stage))  # also without --resume
     assert code == 0, errors
     assert stage.left() == want
-
-
-def test_a_run_whose_worker_died_is_resumed(stage: Stage, quiet: Quiet) -> None:
-    verb = VERBS["vamp"]
-    want = quiet(verb)
-    with in_the_midst(stage, verb) as run:
-        run.signal(signal.SIGKILL, run.workers()[0])
-        assert run.end() == 1
-        assert complaints(run.errors) == ["hrnetae vamp: a process of the run ended too early (exit code -9)"]
-        assert run.wait_for_nobody()
-    left = {name: content for name, content in stage.left().items() if not is_hidden(name)}
-    assert left.items() <= want.items()
-    assert_resumes(stage, verb, want)

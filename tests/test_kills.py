@@ -16,7 +16,7 @@ MOMENTS = {
     "convert-image": Kill("files", 0.4, "all", resume=False, at_once=False),
     "vamc": Kill("temporary", 0, "all", resume=False, at_once=False),
     "runstream": Kill("files", 0.4, "all", resume=False, at_once=False),
-    "vamp": Kill("files", 0.2, "first", resume=False, at_once=True),
+    "vamp": Kill("files", 0.2, "worker", resume=False, at_once=True),
     "eval": Kill("temporary", 0, "all", resume=False, at_once=False),
 }
 
@@ -30,7 +30,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 def test_a_killed_run_resumes_to_the_same_bytes(stage: Stage, verb: Verb) -> None:
     tally = Tally()
     Killer(stage, verb, here=True).case([MOMENTS[verb.name]], True, tally)
-    assert tally.kills == 1
+    assert tally.kills == 1 and MOMENTS[verb.name].who in tally.hits
 
 
 @pytest.fixture(scope="module")

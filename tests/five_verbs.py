@@ -86,9 +86,22 @@ class Stage:
                 found[f"{name}/"] = b""
         return found
 
+    def fill(self, files: Mapping[str, bytes]) -> None:
+        """As after a run that left these files."""
+        self.clear()
+        for name, content in files.items():
+            (self.out / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.out / name).write_bytes(content)
+
     def names(self) -> list[str]:
-        """Of the files below ``out``: quick enough to wait for one of them."""
-        return [name for _, _, files in os.walk(self.out) for name in files]
+        """The paths of the files below ``out``: quick enough to wait for one of them."""
+        start = len(str(self.out)) + 1
+        return [f"{folder}/{name}"[start:] for folder, _, files in os.walk(self.out) for name in files]
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a file, or a folder around it, has no name of its own yet."""
+    return any(part.startswith(".") for part in path.split("/"))
 
 
 def make_stage(root: Path) -> Stage:
@@ -241,11 +254,11 @@ class Run:
 
     def wait_for_files(self, count: int) -> bool:
         """Until so many files have names of their own, other than temporary ones."""
-        return self.wait_for(lambda: sum(not name.startswith(".") for name in self._stage.names()) >= count)
+        return self.wait_for(lambda: sum(not is_hidden(name) for name in self._stage.names()) >= count)
 
     def wait_for_temporary(self) -> bool:
         """Until a file is being written."""
-        return self.wait_for(lambda: any(name.startswith(".") for name in self._stage.names()))
+        return self.wait_for(lambda: any(map(is_hidden, self._stage.names())))
 
     def end(self) -> int:
         """Wait for the end of the run; its exit code."""

@@ -3,10 +3,11 @@
     python tests/kills.py --kills 60 --seed 0 --state build/kills.json
 
 A case is a chain of one to four runs of a verb that are killed (SIGKILL), then one that may end, nearly always with
---resume. When and whom the kills strike follows from the seed, the verb and the case's number: at a moment drawn from
-the time that an undisturbed run takes, or from that after it wrote its first file, or as soon as the n-th file has its
-name, or while the next is being written; all processes of the run, the first one alone, or a worker. What a kill hits
-hangs on the machine's mood all the same: a case that found something need not find it again.
+--resume. Some begin where an earlier run left its files, which the first run makes anew. When and whom the kills
+strike follows from the seed, the verb and the case's number: at a moment drawn from the time that an undisturbed run
+takes, or from that after it wrote its first file, or as soon as the n-th file has its name, or while the next is being
+written; all processes of the run, the first one alone, or a worker. What a kill hits hangs on the machine's mood all
+the same: a case that found something need not find it again.
 
 After each kill no file may lie under a name of its own that an undisturbed run does not have to the same bytes; after
 the last run all files must be those, and there must be no other: no temporary file, no lock. No process may be left.
@@ -27,10 +28,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from five_verbs import VERBS, Run, Stage, Verb, call, make_stage
+from five_verbs import VERBS, Run, Stage, Verb, call, is_hidden, make_stage
 
 LONGEST = 4  # kills in a row
 RESUMED = 0.85  # share of the runs after a kill that resume; the others begin anew
+AGAIN = 0.25  # share of the cases that begin with the files of an earlier run
 WHEN = ("time", "work", "files", "temporary")
 WHO = ("all", "first", "worker")
 
@@ -56,6 +58,15 @@ class Kill:
     at_once: bool
 
 
+@dataclass(frozen=True)
+class Case:
+    """Kills in a row. resume: whether the last run resumes. again: the files of an earlier run are there already."""
+
+    kills: tuple[Kill, ...]
+    resume: bool = True
+    again: bool = False
+
+
 @dataclass
 class Tally:
     """What became of a verb's cases.
@@ -77,12 +88,13 @@ class Tally:
         return f"{counts}; {hits}; {len(self.finds)} finds, {self.seconds:.0f} s"
 
 
-def draw_case(seed: int, verb: str, number: int) -> tuple[list[Kill], bool]:
-    """The kills of a case, and whether the last run resumes."""
+def draw_case(seed: int, verb: str, number: int) -> Case:
+    """A case of the campaign."""
     drawn = random.Random(f"{seed} {verb} {number}")
+    again = drawn.random() < AGAIN
     kills = [
         Kill(
-            when=drawn.choice(WHEN),
+            when=drawn.choice(("time", "temporary") if again and position == 0 else WHEN),
             share=drawn.random(),
             who=drawn.choice(WHO) if verb == "vamp" else "all",
             resume=position > 0 and drawn.random() < RESUMED,
@@ -90,7 +102,7 @@ def draw_case(seed: int, verb: str, number: int) -> tuple[list[Kill], bool]:
         )
         for position in range(drawn.randint(1, LONGEST))
     ]
-    return kills, drawn.random() < RESUMED
+    return Case(tuple(kills), drawn.random() < RESUMED, again)
 
 
 # ------------------------------------------------------------------------------------------------------------ one verb
@@ -121,17 +133,17 @@ class Killer:
                 raise FoundError(f"exit {run.end()} of an undisturbed run: {run.errors!r}")
             return self._stage.left(), startup, time.monotonic() - begin
 
-    def case(self, kills: Sequence[Kill], resume: bool, tally: Tally) -> None:
-        """One case, from an empty folder. Errors: FoundError."""
-        self._stage.clear()
+    def run(self, case: Case, tally: Tally) -> None:
+        """One case. Errors: FoundError."""
+        self._stage.fill(self.want if case.again else {})
         self._runs.clear()
         try:
-            for kill in kills:
+            for kill in case.kills:
                 hit = self._disturb(kill, tally)
                 self.look(whole=not hit)
                 if not hit:
                     break
-            self._finish(resume)
+            self._finish(case.resume)
             self.look(whole=True)
         finally:
             for run in self._runs:
@@ -215,11 +227,6 @@ def strike(run: Run, who: str) -> str:
     return "first"
 
 
-def is_hidden(path: str) -> bool:
-    """Whether a file has no name of its own yet, or a folder around it."""
-    return any(part.startswith(".") for part in path.split("/"))
-
-
 def _options(resume: bool) -> list[str]:
     return ["--resume"] if resume else []
 
@@ -264,9 +271,8 @@ def campaign(stage: Stage, verb: Verb, seed: int, kills: int, state: State) -> T
     killer = Killer(stage, verb)
     while tally.kills < kills:
         begin, number = time.monotonic(), tally.cases
-        chain, resume = draw_case(seed, verb.name, number)
         try:
-            killer.case(chain, resume, tally)
+            killer.run(draw_case(seed, verb.name, number), tally)
         except FoundError as error:
             kept = stage.root.parent / f"{verb.name}-{number}"
             shutil.copytree(stage.out, kept, dirs_exist_ok=True)
@@ -295,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finds = 0
     for name in options.verb or VERBS:
         if options.case is not None:
-            Killer(stage, VERBS[name]).case(*draw_case(options.seed, name, options.case), Tally())
+            Killer(stage, VERBS[name]).run(draw_case(options.seed, name, options.case), Tally())
             continue
         tally = campaign(stage, VERBS[name], options.seed, options.kills, state)
         print(f"{name}: {tally}", flush=True)

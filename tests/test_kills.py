@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from five_verbs import VERBS, Stage, Verb, make_stage
-from kills import FoundError, Kill, Killer, State, Tally, campaign, draw_case
+from kills import Case, FoundError, Kill, Killer, State, Tally, campaign, draw_case
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 
@@ -29,7 +29,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 def test_a_killed_run_resumes_to_the_same_bytes(stage: Stage, verb: Verb) -> None:
     tally = Tally()
-    Killer(stage, verb, here=True).case([MOMENTS[verb.name]], True, tally)
+    Killer(stage, verb, here=True).run(Case((MOMENTS[verb.name],)), tally)
     assert tally.kills == 1 and MOMENTS[verb.name].who in tally.hits
 
 
@@ -42,10 +42,7 @@ def quiet(stage: Stage) -> tuple[Killer, dict[str, bytes]]:
 @pytest.fixture
 def killer(stage: Stage, quiet: tuple[Killer, dict[str, bytes]]) -> Killer:
     """The same with all that it left in its place."""
-    stage.clear()
-    (stage.out / "npz").mkdir()
-    for name, content in quiet[1].items():
-        (stage.out / name).write_bytes(content)
+    stage.fill(quiet[1])
     return quiet[0]
 
 
@@ -97,7 +94,9 @@ def test_the_campaign_goes_on_where_it_was(stage: Stage, tmp_path: Path) -> None
 def test_cases_follow_from_their_numbers() -> None:
     cases = [draw_case(0, "vamp", number) for number in range(60)]
     assert cases == [draw_case(0, "vamp", number) for number in range(60)]
-    assert {kill.who for kills, _ in cases for kill in kills} == {"all", "first", "worker"}
-    assert {kill.when for kills, _ in cases for kill in kills} == {"time", "work", "files", "temporary"}
-    assert {len(kills) for kills, _ in cases} == {1, 2, 3, 4} and {resume for _, resume in cases} == {True, False}
-    assert not any(kills[0].resume for kills, _ in cases)
+    kills = [kill for case in cases for kill in case.kills]
+    assert {kill.who for kill in kills} == {"all", "first", "worker"}
+    assert {kill.when for kill in kills} == {"time", "work", "files", "temporary"}
+    assert {len(case.kills) for case in cases} == {1, 2, 3, 4}
+    assert {case.resume for case in cases} == {case.again for case in cases} == {True, False}
+    assert not any(case.kills[0].resume for case in cases)

@@ -21,13 +21,10 @@ _AT_ONCE = 16  # in a piece
 
 
 class Pending(Protocol):
-    """Work that was handed over, as `concurrent.futures.Future` has it."""
+    """Work that was handed over, as `concurrent.futures.Future` has it; where there is ``cancel``, it is used."""
 
     def result(self) -> Any:
         """What came of it, once it is done; raises what it raised."""
-
-    def cancel(self) -> bool:
-        """Whether it will not be done: too late once it has begun."""
 
 
 class Executor(Protocol):
@@ -100,7 +97,13 @@ def _lost(error: BaseException) -> WorkerLostError:
 
 
 def _call_off(pending: Iterable[Pending]) -> None:
-    begun = [one for one in pending if not one.cancel()]
+    begun = [one for one in pending if not _is_cancelled(one)]
     for one in begun:
         with suppress(Exception):  # an earlier error is the one to tell
             one.result()
+
+
+def _is_cancelled(pending: Pending) -> bool:
+    """Whether it will not be done: too late once it has begun, and not every executor can."""
+    cancel = getattr(pending, "cancel", None)
+    return cancel is not None and bool(cancel())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shlex
 import sys
@@ -20,8 +21,10 @@ from hrnetae.evaluation.report.html import check_report_folder
 from hrnetae.files.errors import DataError
 from hrnetae.files.folders import IncompleteError
 from hrnetae.files.lock import lock_folder
+from hrnetae.tools.dask_workers import add_dask_option, workers_of
 from hrnetae.tools.eval_report import write_eval_report
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
+from hrnetae.work import Executor, WorkerLostError
 
 PROG = "hrnetae eval"
 _EXAMPLE = (
@@ -62,7 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("data").add_argument
+    group = parser.add_argument_group("data")
+    add = group.add_argument
     options = (
         ("output_data", "DIR", "network outputs: output_000000.npz ... (vamp) or <picture>.npz (runstream)"),
         (
@@ -96,6 +100,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on where an evaluation with the same --out was killed; ends with the same bytes",
     )
+    add_dask_option(group)
     add("--verify", action="store_true", help="compare the checksums of the outputs' files, which takes longer")
     add(
         "--metrics",
@@ -113,11 +118,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = _job(parser, args)
     command = shlex.join([*PROG.split(), *(sys.argv[1:] if argv is None else argv)])
     try:
-        report = _evaluate(job, args.report, command)
+        places = [path for path in (args.output_data, args.output_flip) if path is not None]
+        with workers_of(args.dask, args.num_process, places) as workers:
+            job = dataclasses.replace(job, workers=workers.count)
+            report = _evaluate(job, args.report, command, workers.executor)
     except IncompleteError as error:
         complain(PROG, f"{error}; expected all (--allow_missing counts their people as missed)")
         return 1
-    except (DataError, OSError) as error:
+    except (DataError, OSError, WorkerLostError) as error:
         complain(PROG, error)
         return 1
     for warning in report.warnings:
@@ -131,14 +139,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _evaluate(job: EvalJob, report_folder: Path | None, command: str) -> EvalReport:
+def _evaluate(job: EvalJob, report_folder: Path | None, command: str, executor: Executor | None) -> EvalReport:
     if report_folder is None:
         with _progress_bar() as progress:
-            return evaluate(job, progress)
+            return evaluate(job, progress, executor)
     check_report_folder(report_folder)
     with lock_folder(report_folder):
         with _progress_bar() as progress:
-            report = evaluate(job, progress)
+            report = evaluate(job, progress, executor)
         write_eval_report(job, report, report_folder, command)
     return report
 

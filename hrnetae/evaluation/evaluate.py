@@ -22,7 +22,7 @@ from hrnetae.evaluation.metrics import keypoint_metrics
 from hrnetae.evaluation.parts import Part, PartsFile
 from hrnetae.evaluation.results import Results, write_results
 from hrnetae.files.atomic import check_writable
-from hrnetae.files.errors import DataError, some_names
+from hrnetae.files.errors import AbsentError, DataError, not_for_workers, some_names
 from hrnetae.files.folders import OutputFolder, find_outputs
 from hrnetae.files.lock import lock_file
 from hrnetae.params import DecodeParams
@@ -135,7 +135,10 @@ def evaluate(job: EvalJob, progress: Progress | None = None, executor: Executor 
     tasks = [Task(sample, pictures[sample.stem]) for sample in folder.samples]
     with nullcontext() if job.out is None else lock_file(job.out), _parts_file(job) as parts:
         decode_start = time.perf_counter()
-        decoded = _decode_all(job, tasks, parts, progress or _nobody, executor)
+        try:
+            decoded = _decode_all(job, tasks, parts, progress or _nobody, executor)
+        except AbsentError as error:
+            raise not_for_workers(error) from None
         metrics_start = time.perf_counter()
         ids = [picture.id for picture in pictures.values()]
         metrics = keypoint_metrics(ground_truth, decoded.results, ids, job.skeleton, job.metrics)

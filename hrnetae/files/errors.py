@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class DataError(ValueError):
@@ -10,6 +11,21 @@ class DataError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.splitlines()))
+
+
+class AbsentError(DataError):
+    """A file that is not there. path: which."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def not_for_workers(error: AbsentError) -> DataError:
+    """The same error or, where the file is there for this process, one that says so: a worker elsewhere met it."""
+    if not Path(error.path).exists():
+        return error
+    return DataError(f"{error.path}: not there for a worker, but here, expected files that all workers see")
 
 
 def first_names(names: Sequence[str], most: int = 3) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hrnetae.files.atomic import atomic_write
-from hrnetae.files.errors import DataError, first_names
+from hrnetae.files.errors import AbsentError, DataError, first_names
 
 Maps = NDArray[np.floating[Any]]
 
@@ -83,7 +83,7 @@ def read_outputs(
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{name}: no such file, expected the network outputs of a picture (npz)") from None
+        raise AbsentError(f"{name}: no such file, expected the network outputs of a picture (npz)", name) from None
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}, expected a readable npz file") from None
     except DAMAGE as error:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnetae.files.atomic import atomic_write
-from hrnetae.files.errors import DataError
+from hrnetae.files.errors import AbsentError, DataError
 
 PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
@@ -110,7 +110,7 @@ def _read_bytes(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{name}: no such file, expected a picture") from None
+        raise AbsentError(f"{name}: no such file, expected a picture", name) from None
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}, expected a readable picture") from None
 

@@ -15,11 +15,27 @@ import threading
 
 import numpy as np
 
-from hrnetae.params import PERSON_SCORES
+from hrnetae.params import MODES, PERSON_SCORES, SUBPIXEL
 
 
-cdef extern from "hrnetae.h" nogil:
-    int HAE_REFERENCE, HAE_MMPOSE1, HAE_FEATURES
+cdef extern from "<hrnetae.h>" nogil:
+    enum:
+        HRNETAE_RESCORING_NUMBERS
+
+    ctypedef struct hrnetae_params:
+        int32_t mode, max_num_people, nms_kernel
+        double detection_threshold, tag_threshold
+        int32_t use_detection_val, ignore_too_much, tag_per_joint, adjust, refine, project2image, align_corners
+        int32_t use_udp, score_per_joint, restore_heatmap_size
+        double center_shift
+        int32_t input_width, input_height, tag_window, second_pass, subpixel, person_score
+        double suppress_oks, filled_floor
+        int32_t exact_geometry
+        const double *rescoring
+
+
+cdef extern from "steps.h" nogil:
+    int HAE_FEATURES
 
     ctypedef struct HaeMaps:
         const void *data
@@ -34,15 +50,7 @@ cdef extern from "hrnetae.h" nogil:
         const double *sigmas
 
     ctypedef struct HaeSettings:
-        int mode, max_num_people, nms_kernel
-        double detection_threshold, tag_threshold
-        int use_detection_val, ignore_too_much, tag_per_joint, adjust, refine, align_corners, use_udp
-        int score_per_joint
-        int resize, target_width, target_height, image_width, image_height, input_width, input_height
-        float center_shift, filled_floor
-        int tag_window, second_pass, fit, person_score, exact_geometry, rescore, keep_features
-        double suppress_oks
-        double *rescoring
+        int score_per_joint, keep_features
 
     ctypedef struct HaeTags:
         const float *data
@@ -88,6 +96,10 @@ cdef extern from "hrnetae.h" nogil:
     void hae_poses_free(HaePoses *)
 
 
+cdef extern from "settings.h" nogil:
+    void hae_fill_settings(const hrnetae_params *, int, int, const HaeMaps *, const HaeMaps *, HaeSettings *)
+
+
 cdef extern from "batch.h" nogil:
     ctypedef struct HaeImage:
         HaeOutputs outputs
@@ -113,52 +125,42 @@ def has_level(int level):
     return bool(hae_has_level(level))
 
 
-cdef int _fill_options(HaeSettings *s, params, const HaeMaps *first) except -1:
-    """What is not the reference's. first: the network's map of the first stage, a quarter of its input."""
-    s.tag_window = params.tag_window
-    s.second_pass = params.second_pass
-    s.fit = params.subpixel == "fit"
-    s.person_score = PERSON_SCORES.index(params.person_score)
-    s.suppress_oks = params.suppress_oks
-    s.filled_floor = params.filled_floor
-    s.exact_geometry = params.exact_geometry
-    if params.exact_geometry:
-        s.input_width, s.input_height = params.input_size or (4 * first.width, 4 * first.height)
-    s.keep_features = 0
-    s.rescore = params.rescoring is not None
-    if s.rescore:
+cdef int _fill_settings(HaeSettings *s, params, image_size, const HaeMaps *first, const HaeMaps *finest) except -1:
+    """params: DecodeParams; first, finest: the network's maps of the first stage and of the last."""
+    cdef hrnetae_params p
+    cdef double[HRNETAE_RESCORING_NUMBERS] rescoring
+    p.mode = MODES.index(params.mode)
+    p.max_num_people = params.max_num_people
+    p.nms_kernel = params.nms_kernel
+    p.detection_threshold = params.detection_threshold
+    p.tag_threshold = params.tag_threshold
+    p.use_detection_val = params.use_detection_val
+    p.ignore_too_much = params.ignore_too_much
+    p.tag_per_joint = params.tag_per_joint
+    p.adjust = params.adjust
+    p.refine = params.refine
+    p.project2image = params.project2image
+    p.align_corners = params.align_corners
+    p.use_udp = params.use_udp
+    p.score_per_joint = params.score_per_joint
+    p.restore_heatmap_size = params.restore_heatmap_size
+    p.center_shift = params.center_shift
+    p.input_width, p.input_height = params.input_size or (0, 0)
+    p.tag_window = params.tag_window
+    p.second_pass = params.second_pass
+    p.subpixel = SUBPIXEL.index(params.subpixel)
+    p.person_score = PERSON_SCORES.index(params.person_score)
+    p.suppress_oks = params.suppress_oks
+    p.filled_floor = params.filled_floor
+    p.exact_geometry = params.exact_geometry
+    p.rescoring = NULL
+    if params.rescoring is not None:
         for i, number in enumerate(params.rescoring.numbers()):
-            s.rescoring[i] = number
-    return 0
-
-
-cdef int _fill_settings(HaeSettings *s, params, image_size, const HaeMaps *finest) except -1:
-    """params: DecodeParams; finest: the network's finest map."""
-    s.mode = HAE_MMPOSE1 if params.mode == "mmpose1" else HAE_REFERENCE
-    s.max_num_people = params.max_num_people
-    s.nms_kernel = params.nms_kernel
-    s.detection_threshold = params.detection_threshold
-    s.tag_threshold = params.tag_threshold
-    s.use_detection_val = params.use_detection_val
-    s.ignore_too_much = params.ignore_too_much
-    s.tag_per_joint = params.tag_per_joint
-    s.adjust = params.adjust
-    s.refine = params.refine
-    s.align_corners = params.align_corners
-    s.use_udp = params.use_udp
-    s.score_per_joint = params.score_per_joint
-    s.center_shift = params.center_shift
-    s.image_width, s.image_height = image_size
-    if s.mode == HAE_MMPOSE1:
-        s.input_width, s.input_height = params.input_size or (4 * finest.width, 4 * finest.height)
-        s.resize = params.restore_heatmap_size
-        s.target_width = s.input_width
-        s.target_height = s.input_height
-    else:
-        s.input_width = s.input_height = 0
-        s.resize = params.project2image
-        s.target_width = s.image_width
-        s.target_height = s.image_height
+            rescoring[i] = number
+        p.rescoring = rescoring
+    cdef int width, height
+    width, height = image_size
+    hae_fill_settings(&p, width, height, first, finest, s)
     return 0
 
 
@@ -167,8 +169,7 @@ cdef HaeSettings _step_settings(params):
     cdef HaeSettings settings
     cdef HaeMaps one_pixel
     one_pixel.width = one_pixel.height = 1
-    _fill_settings(&settings, params, (1, 1), &one_pixel)
-    _fill_options(&settings, params, &one_pixel)
+    _fill_settings(&settings, params, (1, 1), &one_pixel, &one_pixel)
     return settings
 
 
@@ -249,8 +250,8 @@ cdef int _fill_outputs(Image *image, maps, flip_index, joint_order, sigmas) exce
 
 
 cdef int _fill_all_settings(Image *image, params, image_size) except -1:
-    _fill_settings(&image.work.settings, params, image_size, &image.maps[image.work.outputs.stages - 1])
-    return _fill_options(&image.work.settings, params, image.maps)
+    return _fill_settings(&image.work.settings, params, image_size, image.maps,
+                          &image.maps[image.work.outputs.stages - 1])
 
 
 cdef Image *_open(maps, flip_index, joint_order, sigmas, params, image_size) except NULL:

@@ -2,7 +2,7 @@
 #ifndef HRNETAE_ADJUST_H
 #define HRNETAE_ADJUST_H
 
-#include "hrnetae.h"
+#include "steps.h"
 
 /* Which way the heat rises at a pixel, from its four neighbours; outside the map its edge is repeated. */
 HaeRise hae_rise_at(const HaePatch *heat, int x, int y);

@@ -7,7 +7,7 @@
  * The zeros of a row are kept as a bit mask, so that the search for an uncovered zero, where the time goes, looks
  * at 64 columns at once.
  */
-#include "hrnetae.h"
+#include "steps.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * The network saw the picture letterboxed into a square of side S = max(w, h); the maps were resized to the image
  * without regard to that, and the way back undoes both at once.
  */
-#include "hrnetae.h"
+#include "steps.h"
 #include "numbers.h"
 
 typedef struct {

@@ -2,7 +2,7 @@
 #ifndef HRNETAE_BATCH_H
 #define HRNETAE_BATCH_H
 
-#include "hrnetae.h"
+#include "steps.h"
 
 /* One image: what goes in, what comes out. failed: memory ran out. */
 typedef struct {

@@ -2,7 +2,7 @@
  *
  * A Newton step on the logarithm of the blurred heat, for all joints of a person, missing ones (at (0, 0)) included.
  */
-#include "hrnetae.h"
+#include "steps.h"
 #include "numbers.h"
 
 /* OpenCV's default border: mirrored without repeating the edge pixel. */

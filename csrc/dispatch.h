@@ -2,7 +2,7 @@
 #ifndef HRNETAE_DISPATCH_H
 #define HRNETAE_DISPATCH_H
 
-#include "hrnetae.h"
+#include "steps.h"
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define HAE_X86_LEVELS 1

@@ -5,7 +5,7 @@
 #ifndef HRNETAE_FLIP_H
 #define HRNETAE_FLIP_H
 
-#include "hrnetae.h"
+#include "steps.h"
 
 /* The column of a mirrored map that shows column x of the picture. */
 static inline int hae_flip_column(int x, int width)

@@ -4,7 +4,7 @@
  * joint, or founds a person. Persons are keyed by a number, the first tag value of their founder: a founder whose key
  * exists already takes over that joint of the existing person and resets the tags which that person has collected.
  */
-#include "hrnetae.h"
+#include "steps.h"
 #include "numbers.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Step 3: heatmap NMS. A pixel that equals the maximum of its window is a peak; all pixels of a plateau are. */
-#include "hrnetae.h"
+#include "steps.h"
 #include "numbers.h"
 
 #include <stdlib.h>

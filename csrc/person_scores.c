@@ -1,5 +1,5 @@
 /* The person score, which is taken between steps 6 and 7: of the joints that grouping found. */
-#include "hrnetae.h"
+#include "steps.h"
 #include "numbers.h"
 
 static int found_joints(const float *values, size_t joints, size_t stride)

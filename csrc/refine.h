@@ -2,7 +2,7 @@
 #ifndef HRNETAE_REFINE_H
 #define HRNETAE_REFINE_H
 
-#include "hrnetae.h"
+#include "steps.h"
 #include "numbers.h"
 
 /* `squares`: the float32 sum of squared tag differences. mmpose1 minimises rint(distance) * 100 - heat: the same

@@ -2,7 +2,7 @@
 #ifndef HRNETAE_SIMILARITY_H
 #define HRNETAE_SIMILARITY_H
 
-#include "hrnetae.h"
+#include "steps.h"
 #include "numbers.h"
 
 /* The box around the joints that a person has; sides of 1 pixel at least. */

@@ -3,7 +3,7 @@
  * The reference leaves the order of equal values open; here it is value descending, then y, then x.
  */
 #include "top_k.h"
-#include "hrnetae.h"
+#include "steps.h"
 #include "tag_mean.h"
 #include "numbers.h"
 

@@ -10,6 +10,7 @@ except ImportError as error:
 
 from typing import TYPE_CHECKING, Any
 
+from hrnetae.capi import get_include, get_library
 from hrnetae.decoder import Decoder
 from hrnetae.params import DecodeParams
 from hrnetae.poses import Poses
@@ -33,13 +34,15 @@ __all__ = [
     "__version__",
     "adjust",
     "draw",
+    "get_include",
+    "get_library",
     "group_by_tag",
     "heatmap_nms",
     "project",
     "refine",
     "top_k",
 ]
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"  # the one place: pyproject.toml reads it
 
 
 def __getattr__(name: str) -> Any:

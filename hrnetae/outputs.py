@@ -57,11 +57,10 @@ def arrange(
         raise ValueError(f"output: {counts} stages by scale, expected the same number for each")
     tag_stage = -1
     for stage in range(stages):
-        for entry in by_scale:
-            has_tags = _check_channels(f"output of stage {stage}", entry[stage], params, skeleton)
-        if has_tags and tag_stage >= 0:
+        has_tags = [_check_channels(f"output of stage {stage}", entry[stage], params, skeleton) for entry in by_scale]
+        if has_tags[tag_scale] and tag_stage >= 0:
             raise ValueError(f"output: tag maps in stages {tag_stage} and {stage}, expected them in one stage")
-        tag_stage = stage if has_tags else tag_stage
+        tag_stage = stage if has_tags[tag_scale] else tag_stage
     if tag_stage < 0:
         raise ValueError(f"output: no stage has tag maps, expected one with {_with_tags(params, skeleton)} channels")
     if params.mode == "mmpose1" and (stages > 1 or len(by_scale) > 1 or not params.tag_per_joint):

@@ -9,10 +9,10 @@ import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from hrnetae.foreign import one_line, read_file, shown
 from hrnetae.rescoring import Rescoring
 
 MODES = ("reference", "mmpose1")
@@ -20,9 +20,11 @@ SUBPIXEL = ("quarter", "fit")
 PERSON_SCORES = ("mean", "found", "geometric")  # as the kernels number them
 CHOICES = MappingProxyType({"mode": MODES, "subpixel": SUBPIXEL, "person_score": PERSON_SCORES})
 _MOST_WINDOW = 15
+_FLOAT32_MAX = float.fromhex("0x1.fffffep+127")
 # Of a file of parameters.
 FORMAT = "hrnetae params"
 VERSION = 1
+_LARGEST_FILE = 1 << 24  # bytes
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class DecodeParams:
                 object.__setattr__(self, field.name, _CHECKS[kind](field.name, getattr(self, field.name)))
         if self.max_num_people < 1:
             raise ValueError(f"max_num_people: {self.max_num_people}, expected 1 or more")
+        if abs(self.center_shift) > _FLOAT32_MAX:
+            raise ValueError(f"center_shift: {self.center_shift}, expected a number that float32 can hold")
         if self.nms_kernel < 1 or self.nms_kernel % 2 == 0:
             raise ValueError(f"nms_kernel: {self.nms_kernel}, expected an odd number of 1 or more")
         for name, choices in CHOICES.items():
@@ -155,21 +159,20 @@ class DecodeParams:
         """
         name = os.fspath(path)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(read_file(path, _LARGEST_FILE).decode())
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{name}: not JSON ({error}), expected parameters") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"{name}: no {FORMAT!r} as its format, expected a file of `hrnetae tune`")
-        if (
-            content.get("version") != VERSION
-            or content.get("version") is True
-            or not isinstance(content.get("params"), dict)
-        ):
-            raise ValueError(f"{name}: version {content.get('version')!r}, expected {VERSION} with an object params")
+        version, params = content.get("version"), content.get("params")
+        if version != VERSION or version is True or not isinstance(params, dict):
+            raise ValueError(f"{name}: version {shown(version)}, expected {VERSION} with an object params")
         try:
-            return cls.from_dict(content["params"])
+            return cls.from_dict(params)
+        except RecursionError:
+            raise ValueError(f"{name}: lists in lists without end, expected plain numbers and words") from None
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(one_line(f"{name}: {error}")) from None
 
     def to_json(self, **more: Any) -> str:
         """The text of a file for `from_json`. more: further entries beside the parameters, which reading ignores."""
@@ -183,7 +186,7 @@ def check_size(name: str, size: Any) -> tuple[int, int]:
         width, height = size
     except (TypeError, ValueError):
         raise TypeError(f"{name}: {size!r}, expected (width, height)") from None
-    width, height = _whole(name, width), _whole(name, height)
+    width, height = check_whole(name, width), check_whole(name, height)
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise ValueError(f"{name}: {size!r}, expected a width and a height from 1 to {MAX_SIDE}")
     return width, height
@@ -193,7 +196,8 @@ def check_size(name: str, size: Any) -> tuple[int, int]:
 MAX_SIDE = 1 << 15
 
 
-def _whole(name: str, value: Any) -> int:
+def check_whole(name: str, value: Any) -> int:
+    """``value`` as a 32-bit int, or an error that names the argument."""
     # An int, which most are, is told from its type at once.
     if type(value) is not int and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
         raise TypeError(f"{name}: {value!r}, expected a whole number")
@@ -221,4 +225,4 @@ def _switch(name: str, value: Any) -> bool:
     return bool(value)
 
 
-_CHECKS = {"int": _whole, "float": _real, "bool": _switch}
+_CHECKS = {"int": check_whole, "float": _real, "bool": _switch}

@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from c_library import Library, build_shared
 from hypothesis import HealthCheck, settings
 
 # Where the suite runs in the background, a shell may have had SIGINT ignored, which processes that tests start and
@@ -27,3 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes; set HRNETAE_FULL=1"))
+
+
+@pytest.fixture(scope="session")
+def c_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The C API as a shared library; skipped where there is no compiler."""
+    return Library(build_shared(tmp_path_factory.mktemp("c_library") / "libhrnetae.so"))

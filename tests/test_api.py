@@ -113,6 +113,14 @@ def test_wrong_scales(scales: Any, output: Any, error: type[Exception], parts: t
         Decoder(skeleton=THREE).decode(output, image_size=(10, 8), scales=scales)
 
 
+def test_tags_are_read_from_the_scale_of_1_alone() -> None:
+    """Where only another scale has tag maps, there is nothing to read; where only this one has, all is well."""
+    decoder = Decoder(skeleton=THREE)
+    with refused(ValueError, "output", "tag maps"):
+        decoder.decode([maps(3, 8, 10), maps(6, 4, 5)], image_size=(10, 8), scales=(1.0, 0.5))
+    assert len(decoder.decode([maps(6, 8, 10), maps(3, 4, 5)], image_size=(10, 8), scales=(1.0, 0.5))) == 0
+
+
 def test_scales_of_flipped_are_counted_too() -> None:
     both = [maps(6, 4, 5), maps(6, 2, 3)]
     with refused(ValueError, "flipped", "1", "2 scales"):
@@ -314,6 +322,13 @@ def test_wrong_whole_numbers(name: str, value: Any) -> None:
 def test_wrong_numbers(name: str, value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{name}: .*{value}.*expected"):
         DecodeParams(**{name: value})
+
+
+@pytest.mark.parametrize("shift", [1e308, -3.5e38, np.nextafter(float(np.finfo(np.float32).max), np.inf)])
+def test_shifts_beyond_float32(shift: float) -> None:
+    """Found by the fuzzer: joints went to infinity, and the conversion is not defined in C."""
+    with refused(ValueError, "center_shift", str(shift), "float32"):
+        DecodeParams(mode="mmpose1", center_shift=shift)
 
 
 @pytest.mark.parametrize("name", SWITCHES)

@@ -17,11 +17,14 @@ from typing import Any
 
 from hrnetae.files.errors import DataError, first_names
 from hrnetae.files.lock import beside
+from hrnetae.foreign import read_file, shown
 
 FORMAT = "hrnetae model 1"
 ONNX_NAME = "mod.onnx"
 MANIFEST_NAME = "mod.json"
 _STAGED, _ASIDE = "new", "old"  # beside a folder while it is replaced
+_LARGEST_MANIFEST = 1 << 28  # bytes; the vendor's graph goes by the same name
+_LARGEST_SIDE = 1 << 31
 _VENDOR_SUFFIXES = (".so", ".params")
 
 
@@ -99,7 +102,7 @@ def read_manifest(path: Path) -> Manifest | None:
     kind.
     """
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path, _LARGEST_MANIFEST))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -188,7 +191,7 @@ def _swap(staged: Path, target: Path) -> None:
 
 def _ours(manifest: Path) -> bool:
     try:
-        data = json.loads(manifest.read_bytes())
+        data = json.loads(read_file(manifest, _LARGEST_MANIFEST))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(data, dict) and data.get("format") == FORMAT
@@ -257,6 +260,8 @@ def _tensors(value: Any, name: str) -> tuple[TensorInfo, ...]:
     for one in _of_kind(value, list, name):
         shape = _of_kind(_of_kind(one, dict, name)["shape"], list, name)
         sizes = tuple(_of_kind(size, int, name) for size in shape)
+        if not all(type(size) is int and 0 <= size < _LARGEST_SIDE for size in sizes):
+            raise ValueError(f"{name} with shape {shown(shape)}")
         found.append(TensorInfo(_of_kind(one["name"], str, name), sizes, _of_kind(one["dtype"], str, name)))
     return tuple(found)
 

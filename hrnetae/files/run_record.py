@@ -16,10 +16,12 @@ from typing import Any
 
 from hrnetae.files.atomic import atomic_write
 from hrnetae.files.errors import DataError
+from hrnetae.foreign import read_file, shown
 
 RECORD_NAME = "run.json"
 FORMAT = "hrnetae run 2"
 _SUFFIX = ".npz"
+_LARGEST = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def check_record(folder: Path, record: RunRecord) -> None:
     """
     path = folder / RECORD_NAME
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_file(path, _LARGEST))
     except FileNotFoundError:
         if folder.is_dir() and any(entry.suffix == _SUFFIX for entry in folder.iterdir()):
             raise DataError(f"{folder}: outputs without {RECORD_NAME}, expected those of an earlier run") from None
@@ -100,7 +102,7 @@ def recorded_outputs(folder: Path) -> dict[str, str]:
     """
     found = _found(folder)
     outputs = {} if found is None else found["outputs"]
-    return {name: str(made_from) for name, made_from in outputs.items() if _is_plain(name)}
+    return {name: shown(made_from, 1 << 16, str) for name, made_from in outputs.items() if _is_plain(name)}
 
 
 def input_identity(path: Path) -> str | None:
@@ -142,13 +144,13 @@ def sha256_of_names(names: tuple[str, ...]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = shown(value, 64, str)
     return text if len(text) < 64 else text[:12]
 
 
 def _found(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / RECORD_NAME).read_bytes())
+        found = json.loads(read_file(folder / RECORD_NAME, _LARGEST))
     except (OSError, ValueError, RecursionError):
         return None
     return found if _is_record(found) else None

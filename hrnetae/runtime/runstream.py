@@ -26,6 +26,7 @@ from hrnetae.files.npz import ReadBuffer
 from hrnetae.files.pictures import list_pictures, read_picture, require_cv2
 from hrnetae.files.run_record import RunRecord, sha256_of
 from hrnetae.files.vdsp import VdspParams, read_vdsp_params
+from hrnetae.foreign import read_file
 from hrnetae.runtime.output_folder import OutputFolder
 from hrnetae.runtime.outputs import is_finished, write_maps
 from hrnetae.runtime.preprocessing import Preprocessor
@@ -33,6 +34,8 @@ from hrnetae.runtime.processes import RunReport, Work, run
 from hrnetae.runtime.sessions import CPU, SessionSettings, describe_backend, open_session
 
 Shapes = tuple[tuple[int, ...], ...]
+
+_LARGEST_INFO = 1 << 24  # bytes
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def model_of_info(path: str | os.PathLike[str]) -> str:
     """
     name = os.fspath(path)
     try:
-        info = json.loads(Path(name).read_bytes())
+        info = json.loads(read_file(name, _LARGEST_INFO))
     except FileNotFoundError:
         raise DataError(f"{name}: no such file, expected a model_info JSON (or --model PREFIX)") from None
     except OSError as error:

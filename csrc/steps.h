@@ -7,8 +7,8 @@
  * Maps are float32 or float16, channels x height x width, without gaps. Nothing here writes to an input.
  * A function that returns int returns 0, or -1 where memory ran out (and then it has freed what it took).
  */
-#ifndef HRNETAE_H
-#define HRNETAE_H
+#ifndef HRNETAE_STEPS_H
+#define HRNETAE_STEPS_H
 
 #include "arena.h"
 

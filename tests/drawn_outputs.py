@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,23 @@ class Dataset:
         truth = json.loads(self.ann_file.read_text())
         change(truth)
         self.ann_file.write_text(json.dumps(truth))
+
+    def under_many_names(self, root: Path, count: int) -> Dataset:
+        """So many pictures, whose outputs are these again and again; links to them, except for few."""
+        many = Dataset(root)
+        many.vamp.mkdir(parents=True)
+        truth, lines = json.loads(self.ann_file.read_text()), []
+        images, truth["images"] = truth["images"], []
+        for number in range(count):
+            at = number % len(images)
+            truth["images"].append(images[at] | {"id": 1000 + number, "file_name": f"p{number}.jpg"})
+            for kind in range(2):
+                source = self.vamp / f"output_{2 * at + kind:06d}.npz"
+                (os.link if count > 100 else shutil.copy)(source, many.vamp / f"output_{len(lines):06d}.npz")
+                lines.append(f"p{number}{'_flip' * kind}.npz\n")
+        many.datalist.write_text("".join(lines))
+        many.ann_file.write_text(json.dumps(truth))
+        return many
 
 
 def make_dataset(root: Path) -> Dataset:

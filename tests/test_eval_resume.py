@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -60,20 +60,7 @@ class Many:
 
 
 def make_many(root: Path, count: int) -> Many:
-    data = make_dataset(root / "data")
-    truth = json.loads(data.ann_file.read_text())
-    images, lines = truth["images"], []
-    truth["images"] = []
-    for number in range(count):
-        truth["images"].append(images[number % 4] | {"id": 1000 + number, "file_name": f"p{number}.jpg"})
-        for kind in range(2):
-            source = data.vamp / f"output_{2 * (number % 4) + kind:06d}.npz"
-            if number >= 4:
-                (os.link if count > 100 else shutil.copy)(source, data.vamp / f"output_{len(lines):06d}.npz")
-            lines.append(f"p{number}{'_flip' * kind}.npz\n")
-    data.datalist.write_text("".join(lines))
-    data.ann_file.write_text(json.dumps(truth))
-    return Many(data, root / "results" / "r.json")
+    return Many(make_dataset(root / "few").under_many_names(root / "data", count), root / "results" / "r.json")
 
 
 @pytest.fixture(scope="module")
@@ -270,16 +257,17 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path: Path) -> N
     many = make_many(tmp_path, 1200)
     expected = results(many, dataclasses.replace(many.job, out=tmp_path / "whole.json", resume=False))
     stopped = 0
-    for size in (1, 100_000):
+    for how, size in ((signal.SIGTERM, 1), (signal.SIGKILL, 100_000)):
         process = start(many)
         until = time.monotonic() + 60
         while process.poll() is None and not (many.part.exists() and many.part.stat().st_size >= size):
             assert time.monotonic() < until
             time.sleep(0.001)
-        process.kill()
+        process.send_signal(how)
         process.communicate()
         if process.returncode:
             stopped += 1
+            assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 128 + signal.SIGTERM)
             assert not many.out.exists() and many.part.exists()
     last = start(many, "--json")
     out, err = last.communicate(timeout=60)

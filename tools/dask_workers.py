@@ -6,7 +6,9 @@ import argparse
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from hrnetae.files.errors import DataError, first_names
 from hrnetae.work import Executor, WorkerLostError
 
 _PATIENCE = 10  # seconds for the scheduler to answer, and for a first worker
+_NO_WORKER = 60  # seconds without any worker, which is then not waited for any longer
+_GLANCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,58 @@ def workers_of(address: str | None, threads: int, seen: Sequence[Path]) -> Itera
     client = _connect(distributed, address)
     try:
         count = _check_workers(client, address, seen)
-        yield Workers(client.get_executor(pure=False), count)
-    except distributed.KilledWorker as error:
-        raise WorkerLostError(f"{address}: workers died again and again at the same piece of work ({error})") from None
+        yield Workers(_Cluster(distributed, client, address), count)
     finally:
         client.close(timeout=_PATIENCE)
+
+
+class _Cluster:
+    """An executor. (Dask's own, Client.get_executor, waits for ever for a scheduler that is gone.)"""
+
+    def __init__(self, distributed: Any, client: Any, address: str) -> None:
+        self._distributed = distributed
+        self._client = client
+        self._address = address
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> _Handed:
+        """Nothing is taken from an earlier call that looks the same."""
+        return _Handed(self, self._client.submit(fn, *args, pure=False))
+
+    def result(self, future: Any) -> Any:
+        """What came of it. A worker's death is the scheduler's business: it has the piece done by another."""
+        without = time.monotonic()
+        while True:
+            try:
+                return future.result(timeout=_GLANCE)
+            except TimeoutError:
+                if self._client.nthreads():
+                    without = time.monotonic()
+                if time.monotonic() - without > _NO_WORKER:
+                    raise self._lost("its workers are gone") from None
+            except self._distributed.KilledWorker as error:
+                raise self._lost(f"workers died again and again at the same piece of work ({error})") from None
+            except (CancelledError, self._distributed.comm.CommClosedError) as error:
+                raise self._lost(f"its scheduler is gone ({error})") from None
+
+    def _lost(self, what: str) -> WorkerLostError:
+        return WorkerLostError(f"{self._address}: {what}")
+
+
+class _Handed:
+    """Work that was handed to a cluster."""
+
+    def __init__(self, cluster: _Cluster, future: Any) -> None:
+        self._cluster = cluster
+        self._future = future
+
+    def result(self) -> Any:
+        """What came of it."""
+        return self._cluster.result(self._future)
+
+    def cancel(self) -> bool:
+        """Always: what a worker does of it still is dropped."""
+        self._future.cancel()
+        return True
 
 
 def _import_distributed() -> Any:
@@ -69,8 +120,9 @@ def _import_distributed() -> Any:
         raise DataError(
             "--dask: distributed is not installed, expected the extra: pip install 'hrnetae[dask]'"
         ) from None
-    # What goes wrong is told once, in our words.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in list(logging.root.manager.loggerDict):  # what goes wrong is told once, in our words
+        if name.split(".")[0] in ("asyncio", "distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed
 
 

@@ -1,4 +1,5 @@
-"""The extension, and the library for C and C++ that it is linked with; everything else stands in pyproject.toml.
+"""The extension, and the library for C and C++ that it is linked with; everything else stands in pyproject.toml (the
+version, which C needs, too, in the header).
 
 HRNETAE_DEBUG=1 builds with bounds checks, HRNETAE_WERROR=1 turns compiler warnings into errors.
 HRNETAE_SANITIZE=address,undefined or =thread builds with these sanitizers of gcc and clang, which end the process at
@@ -6,6 +7,7 @@ the first find; python must be started with their library preloaded, as tests/sa
 """
 
 import os
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -33,6 +35,8 @@ else:
     if os.environ.get("HRNETAE_WERROR") == "1":
         compile_args.append("-Werror")
 
+HEADER = Path("csrc/include/hrnetae.h")
+(VERSION,) = re.findall(r'^#define HRNETAE_VERSION "(.+)"$', HEADER.read_text(encoding="utf-8"), re.MULTILINE)
 INCLUDE_DIRS = ["csrc", "csrc/include"]
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 # Those that declare the kernels' functions; the others are parts of their code.
@@ -64,13 +68,14 @@ class BuildExtension(build_ext):
     """Lays the library and the headers beside the extension, where hrnetae.get_library and get_include find them."""
 
     def run(self) -> None:
+        self.run_command("build_clib")
         super().run()
         build_clib = self.get_finalized_command("build_clib")
         package = Path("hrnetae") if self.inplace else Path(self.build_lib, "hrnetae")
         name = self.compiler.library_filename(library[0])
         kernels = package / "include" / "hrnetae" / "kernels"
         self._lay(Path(build_clib.build_clib, name), package / "lib")
-        self._lay(Path("csrc/include/hrnetae.h"), package / "include")
+        self._lay(HEADER, package / "include")
         for header in KERNEL_HEADERS:
             self._lay(Path("csrc", header), kernels)
 
@@ -80,6 +85,7 @@ class BuildExtension(build_ext):
 
 
 setup(
+    version=VERSION,
     libraries=[library],
     ext_modules=cythonize(
         [extension],

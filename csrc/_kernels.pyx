@@ -116,8 +116,17 @@ cdef extern from "batch.h" nogil:
     void hae_stop_batch(HaeBatch *)
 
 
+cdef extern from "hrnetae.h" nogil:
+    const char *HRNETAE_VERSION
+
+
 cdef extern from "dispatch.h" nogil:
     int hae_has_level(int)
+
+
+def version():
+    """Of the kernels, and so of the package: it stands in hrnetae.h alone."""
+    return HRNETAE_VERSION.decode("ascii")
 
 
 def has_level(int level):

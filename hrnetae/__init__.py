@@ -42,7 +42,7 @@ __all__ = [
     "refine",
     "top_k",
 ]
-__version__ = "0.1.0"  # the one place: pyproject.toml reads it
+__version__ = _kernels.version()
 
 
 def __getattr__(name: str) -> Any:

@@ -530,11 +530,11 @@ def test_runstream_layout_with_flips_beside(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("outputs", "flips", "lines", "parts"),
     [
-        (("a.npz", "b.npz", "b_flip.npz"), None, None, ("1 of 2 outputs is missing", "a_flip.npz")),
+        (("a.npz", "b.npz", "b_flip.npz"), None, None, ("1 of 4 outputs is missing", "a_flip.npz")),
         (("a.npz", "a_flip.npz", "b_flip.npz"), None, None, ("b_flip.npz", "b.npz", "not there")),
-        (("a_flip.npz",), None, None, ("a_flip.npz", "a.npz", "not there")),
+        (("a_flip.npz",), None, None, ("only outputs of flips", "a_flip", "expected pictures")),
         (("a.npz",), None, ("a.npz", "b.npz"), ("1 of 2 outputs is missing", "b.npz")),
-        (("a.npz",), None, ("a.npz", "a_flip.npz"), ("1 of 1 outputs is missing", "a_flip.npz")),
+        (("a.npz",), None, ("a.npz", "a_flip.npz"), ("1 of 2 outputs is missing", "a_flip.npz")),
         (("a.npz", "b.npz"), ("a.npz",), None, ("flip: 1 of 2 outputs is missing", "b.npz")),
         (("a.npz",), (), None, ("flip: no .npz file",)),
         ((), None, None, ("out: no .npz file", "expected output_000000.npz")),

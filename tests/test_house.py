@@ -43,6 +43,7 @@ FLOORS = (
             "hrnetae.poses",
             "hrnetae.outputs",
             "hrnetae.dispatch",
+            "hrnetae.work",
         ),
     ),
     ("reference", ("hrnetae.reference", "hrnetae.reference_maps", "hrnetae.reference_options")),

@@ -12,8 +12,10 @@ from hrnetae.decoder import available_processors
 from hrnetae.files.errors import DataError
 from hrnetae.files.pictures import silence_opencv
 from hrnetae.runtime.conversion import ConvertJob, ConvertReport, convert
+from hrnetae.tools.dask_workers import Workers, add_dask_option, workers_of
 from hrnetae.tools.options import Parser, complain, positive
 from hrnetae.tools.progress import progress_bar
+from hrnetae.work import WorkerLostError
 
 PROG = "hrnetae convert-image"
 _EXAMPLE = f"{PROG} --image_dir val2017 --save_dir coco_flip_npz --datalist vamp_datalist.txt"
@@ -35,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--no_flip", action="store_true", help="no mirrored files")
     add("--resume", action="store_true", help="keep files of an interrupted run whose pictures have not changed")
     add("--workers", type=positive, metavar="N", default=available_processors(), help="threads")
+    add_dask_option(parser)
     add("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -42,17 +45,17 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert. Returns 0, or 1 where a picture could not be read or nothing be written; a usage error exits with 2."""
     args = build_parser().parse_args(argv)
-    job = ConvertJob(args.image_dir, args.save_dir, args.datalist, not args.no_flip, args.resume, args.workers)
     try:
         silence_opencv()  # every picture that it cannot decode is named at the end, in one line
-        with progress_bar("picture") as progress:
-            report = convert(job, progress)
-    except (DataError, OSError) as error:
+        with workers_of(args.dask, args.workers, [args.image_dir]) as workers, progress_bar("picture") as progress:
+            job = ConvertJob(args.image_dir, args.save_dir, args.datalist, not args.no_flip, args.resume, workers.count)
+            report = convert(job, progress, workers.executor)
+    except (DataError, OSError, WorkerLostError) as error:
         complain(PROG, error)
         return 1
     for warning in report.warnings:
         complain(PROG, f"warning: {warning}")
-    print(json.dumps(_as_json(job, report)) if args.json else _as_text(job, report))
+    print(json.dumps(_as_json(job, report)) if args.json else _as_text(job, report, workers))
     for line in report.failed:
         complain(PROG, line)
     return 1 if report.failed else 0
@@ -70,9 +73,9 @@ def _as_json(job: ConvertJob, report: ConvertReport) -> dict[str, object]:
     }
 
 
-def _as_text(job: ConvertJob, report: ConvertReport) -> str:
+def _as_text(job: ConvertJob, report: ConvertReport, workers: Workers) -> str:
     made = report.pictures - len(report.failed) - report.kept
-    rate = f"{made / report.seconds:.1f} pictures/s on {job.workers} threads"
+    rate = f"{made / report.seconds:.1f} pictures/s on {workers}"
     lines = [f"{made} pictures made in {report.seconds:.1f} s, {rate}"]
     if report.kept:
         lines.append(f"{report.kept} were there already")

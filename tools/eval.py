@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shlex
 import sys
@@ -18,8 +19,12 @@ from hrnetae.evaluation.metrics import BACKENDS
 from hrnetae.evaluation.report.folder import INDEX
 from hrnetae.evaluation.report.html import check_report_folder
 from hrnetae.files.errors import DataError
+from hrnetae.files.folders import IncompleteError
+from hrnetae.files.lock import lock_folder
+from hrnetae.tools.dask_workers import add_dask_option, workers_of
 from hrnetae.tools.eval_report import write_eval_report
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
+from hrnetae.work import Executor, WorkerLostError
 
 PROG = "hrnetae eval"
 _EXAMPLE = (
@@ -60,7 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("data").add_argument
+    group = parser.add_argument_group("data")
+    add = group.add_argument
     options = (
         ("output_data", "DIR", "network outputs: output_000000.npz ... (vamp) or <picture>.npz (runstream)"),
         (
@@ -83,6 +89,18 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add(
         "--num_process", type=positive, metavar="N", default=workers, help="workers; the result does not depend on them"
     )
+    add(
+        "--allow_missing",
+        action="store_true",
+        help="score although outputs are missing: their people count as missed, and how many pictures these are stands "
+        "beside the metrics",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="go on where an evaluation with the same --out was killed; ends with the same bytes",
+    )
+    add_dask_option(group)
     add("--verify", action="store_true", help="compare the checksums of the outputs' files, which takes longer")
     add(
         "--metrics",
@@ -100,13 +118,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = _job(parser, args)
     command = shlex.join([*PROG.split(), *(sys.argv[1:] if argv is None else argv)])
     try:
-        if args.report is not None:
-            check_report_folder(args.report)
-        with _progress_bar() as progress:
-            report = evaluate(job, progress)
-        if args.report is not None:
-            write_eval_report(job, report, args.report, command)
-    except (DataError, OSError) as error:
+        places = [path for path in (args.output_data, args.output_flip) if path is not None]
+        with workers_of(args.dask, args.num_process, places) as workers:
+            job = dataclasses.replace(job, workers=workers.count)
+            report = _evaluate(job, args.report, command, workers.executor)
+    except IncompleteError as error:
+        complain(PROG, f"{error}; expected all (--allow_missing counts their people as missed)")
+        return 1
+    except (DataError, OSError, WorkerLostError) as error:
         complain(PROG, error)
         return 1
     for warning in report.warnings:
@@ -120,9 +139,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _evaluate(job: EvalJob, report_folder: Path | None, command: str, executor: Executor | None) -> EvalReport:
+    if report_folder is None:
+        with _progress_bar() as progress:
+            return evaluate(job, progress, executor)
+    check_report_folder(report_folder)
+    with lock_folder(report_folder):
+        with _progress_bar() as progress:
+            report = evaluate(job, progress, executor)
+        write_eval_report(job, report, report_folder, command)
+    return report
+
+
 def _job(parser: argparse.ArgumentParser, args: argparse.Namespace) -> EvalJob:
     if args.data_root is None and args.ann_file is None:
         parser.error("one of the arguments --data_root --ann_file is required")
+    if args.resume and args.out is None:
+        parser.error("argument --resume: expected --out, beside which the decoded parts are kept")
     return EvalJob(
         output_data=args.output_data,
         datalist=args.datalist_txt,
@@ -132,7 +165,9 @@ def _job(parser: argparse.ArgumentParser, args: argparse.Namespace) -> EvalJob:
         use_flip=not args.no_flip,
         params=decode_params(parser, args),
         workers=args.num_process,
+        allow_missing=args.allow_missing,
         out=args.out,
+        resume=args.resume,
         verify=args.verify,
         metrics=args.metrics,
     )
@@ -162,12 +197,16 @@ def _as_text(report: EvalReport, workers: int) -> str:
     noun = "worker" if workers == 1 else "workers"
     sums = f"reading {seconds['reading']:.3f} s, decoding {seconds['decoding']:.3f} s"
     lines = [f"{_TITLES[name]:<7} {value:7.4f}" for name, value in report.metrics.items()]
+    if report.missing_images:
+        lines.append(f"missing {report.missing_images:,} of {report.images:,} pictures: their people count as missed")
     lines += [
         "",
         f"{report.persons} persons in {report.images} images ({how})",
         f"{report.images_per_s:.1f} images/s with {workers} {noun}: {seconds['wall']:.3f} s ({sums} in all)",
         f"metrics {seconds['metrics']:.3f} s, everything {seconds['total']:.3f} s",
     ]
+    if report.kept:
+        lines.append(f"{report.kept:,} pictures had been decoded before")
     if report.out is not None:
         lines.append(f"results: {report.out}")
     return "\n".join(lines)

@@ -17,9 +17,12 @@ from hrnetae.evaluation.evaluate import EvalJob, EvalReport
 from hrnetae.evaluation.ground_truth import PICTURES
 from hrnetae.evaluation.report.html import ReportJob, write_report
 from hrnetae.evaluation.report.markup import Child, element
+from hrnetae.files.errors import some_names
 from hrnetae.files.run_record import RECORD_NAME, sha256_of
 
 Values = Mapping[str, Child]
+
+_MISSING = 100  # names of missing outputs that the page shows
 
 _NEIGHBOURS = ("numpy", "opencv-python", "opencv-python-headless", "pycocotools")
 
@@ -40,7 +43,18 @@ def write_eval_report(job: EvalJob, report: EvalReport, folder: Path, command: s
         "Times": _times(job, report, analysed),
         "Versions": _versions(),
     }
-    write_report(ReportJob(analysis, report.ground_truth, report.results, folder, pictures, made, job.skeleton))
+    write_report(
+        ReportJob(
+            analysis,
+            report.ground_truth,
+            report.results,
+            folder,
+            pictures,
+            made,
+            job.skeleton,
+            report.missing_images,
+        )
+    )
 
 
 def _data(job: EvalJob, report: EvalReport) -> Values:
@@ -48,6 +62,7 @@ def _data(job: EvalJob, report: EvalReport) -> Values:
     values: dict[str, Child] = {
         "Ground truth": _file(report.ground_truth.path),
         "Network outputs": (element("code", str(job.output_data)), f", {report.layout} layout, {flip}"),
+        "Missing outputs": some_names(report.missing, _MISSING) or None,
         "Run": _run_record(job.output_data),
         "Datalist": None if job.datalist is None else _file(job.datalist),
         "Results": "not written" if job.out is None else _file(job.out),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnetae.evaluation.evaluate import ordered_map
+from hrnetae.work import ordered_map
 
 CONFIDENCE = 0.95
 _ROUNDS_AT_ONCE = 20  # a piece of work for a thread

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrnetae.evaluation.evaluate import ordered_map
 from hrnetae.evaluation.ground_truth import GroundTruth, Picture
 from hrnetae.files.errors import DataError
 from hrnetae.files.folders import OutputFolder, Sample
 from hrnetae.files.npz import read_outputs
 from hrnetae.geometry import Letterbox
 from hrnetae.skeleton import COCO17, Skeleton
+from hrnetae.work import ordered_map
 
 TAG_THRESHOLD = 1.0  # tags that are further apart are not joined, by the decoder's default
 _STRIDE = 4  # pixels of the network's input per cell of its first stage

@@ -38,18 +38,25 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
     except OSError as error:  # name the file that was asked for
         raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
-        with handle:
+        with naming(path), handle:
             yield handle
             handle.flush()
             if sync:
                 os.fsync(handle.fileno())
         temporary.replace(target)
-    except OSError as error:  # a full disk, say, of which Python names no file
-        if error.filename is not None or error.errno is None:
-            raise
-        raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)  # gone already where all went well
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors in the block that name no file, such as that of a full disk, are told of this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def open_temporary(target: Path, suffix: str = ".tmp") -> tuple[Path, BinaryIO]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hrnetae.files.datalist import FLIP_SUFFIX, Datalist, Pair, is_flip, pair_by_name, read_datalist
-from hrnetae.files.errors import DataError, first_names
+from hrnetae.files.errors import DataError, first_names, some_names
+from hrnetae.files.run_record import recorded_outputs
 
 _NUMBERED = re.compile(r"output_\d{6,}")
 _EXTENSION = ".npz"
@@ -30,15 +31,29 @@ class Sample:
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """What was found: "vamp" or "runstream", the pictures in order, and remarks for the user (one line each)."""
+    """What was found: "vamp" or "runstream", the pictures in order, and remarks for the user (one line each).
+
+    samples: the pictures whose outputs are all there. stems: all pictures, also those of which an output is missing.
+    missing: the names of the outputs that are missing, each with the input that it is the output of.
+    """
 
     layout: str
     samples: tuple[Sample, ...]
+    stems: tuple[str, ...]
+    missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def flip(self) -> bool:
         return self.samples[0].flipped is not None
+
+
+class IncompleteError(DataError):
+    """A folder without all its outputs. missing: as in `OutputFolder`; the message names the first of them."""
+
+    def __init__(self, message: str, missing: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 def numbered(line: int) -> str:
@@ -59,14 +74,17 @@ def find_outputs(
     datalist: str | os.PathLike[str] | None = None,
     output_flip: str | os.PathLike[str] | None = None,
     use_flip: bool = True,
+    allow_missing: bool = False,
 ) -> OutputFolder:
     """Tell the layout of a folder and list its pictures: in the datalist's order or, without one, by name.
 
-    datalist: needed for the vamp layout, where numbers have to be told from names.
+    datalist: needed for the vamp layout, where numbers have to be told from names. Without one the pictures are those
+    of which the folders hold an output, and those that their run.json says they were to hold.
     output_flip: runstream's second folder, with the outputs of the mirrored pictures.
     use_flip: off leaves all flips out.
-    Errors: DataError for a missing or empty folder, missing outputs (their count and the first names), outputs that fit
-    neither layout, a flip without its picture and a picture without its flip where others have one.
+    allow_missing: pictures without their output or their flip's are left out of the samples.
+    Errors: DataError for a missing or empty folder, outputs that fit neither layout, a flip without its picture, and
+    where no picture has all its outputs; unless missing outputs are allowed, IncompleteError for them.
     """
     folder = _list_folder(Path(output_data), "network outputs")
     flips = None
@@ -74,38 +92,91 @@ def find_outputs(
         flips = _list_folder(Path(output_flip), "outputs of the mirrored pictures")
     if datalist is None:
         _refuse_numbered(folder)
-        stems = sorted(stem for stem in folder.stems if not is_flip(stem))
-        return _by_name(folder, stems, _flips_by_name(folder, flips, stems, False) if use_flip else {})
-    listed = read_datalist(datalist)
-    pairs = pair_by_name(listed, use_flip)
-    if _is_numbered(folder, listed):
-        return _by_number(folder, flips, listed, pairs)
-    stems = [pair.stem for pair in pairs]
-    promised = any(map(is_flip, listed.stems))
-    return _by_name(folder, stems, _flips_by_name(folder, flips, stems, promised) if use_flip else {})
+        stems, promised = _stems_of_run(folder, flips, use_flip and allow_missing)
+    else:
+        listed = read_datalist(datalist)
+        pairs = pair_by_name(listed, use_flip)
+        if _is_numbered(folder, listed):
+            return _by_number(folder, flips, listed, pairs, allow_missing)
+        stems, promised = [pair.stem for pair in pairs], any(map(is_flip, listed.stems))
+    if not stems:
+        raise DataError(
+            f"{folder.path}: only outputs of flips ({first_names(sorted(folder.stems))}), expected pictures"
+        )
+    places = _flips_by_name(folder, flips, stems, promised, allow_missing) if use_flip else {}
+    wanted = [_Wanted(stem, _Place(folder, stem), places.get(stem)) for stem in stems]
+    return _found("runstream", wanted, allow_missing)
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder and the stems of the npz files in it."""
+    """A folder, the stems of the npz files in it, and those of the outputs that its run was to make."""
 
     path: Path
     stems: frozenset[str]
+    recorded: frozenset[str]
 
-    def file(self, stem: str) -> Path:
-        return self.path / (stem + _EXTENSION)
 
-    def require(self, stems: Sequence[str], wanted_by: Sequence[str] = ()) -> None:
-        """DataError unless outputs of all these names are here. ``wanted_by``: what each of them is the output of."""
-        labels = [f" ({label})" for label in wanted_by] or [""] * len(stems)
-        missing = [
-            stem + _EXTENSION + label for stem, label in zip(stems, labels, strict=True) if stem not in self.stems
-        ]
-        if missing:
-            verb = "is" if len(missing) == 1 else "are"
-            raise DataError(
-                f"{self.path}: {len(missing)} of {len(stems)} outputs {verb} missing: {first_names(missing)}"
-            )
+@dataclass(frozen=True)
+class _Place:
+    """Where an output is to be. label: which input it is the output of, where the name does not say it."""
+
+    folder: _Folder
+    stem: str
+    label: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        return self.stem in self.folder.stems
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path / self.name
+
+    @property
+    def name(self) -> str:
+        return self.stem + _EXTENSION
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.label})" if self.label else self.name
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A picture, and where its outputs are to be."""
+
+    stem: str
+    output: _Place
+    flipped: _Place | None
+
+    @property
+    def places(self) -> tuple[_Place, ...]:
+        return (self.output,) if self.flipped is None else (self.output, self.flipped)
+
+
+def _found(layout: str, wanted: Sequence[_Wanted], allow_missing: bool, warnings: tuple[str, ...] = ()) -> OutputFolder:
+    """Errors: IncompleteError, DataError where no picture has its outputs."""
+    missing = [place for one in wanted for place in one.places if not place.is_there]
+    if missing and not allow_missing:
+        raise _incomplete(wanted, missing)
+    samples = [
+        Sample(one.stem, one.output.path, None if one.flipped is None else one.flipped.path)
+        for one in wanted
+        if all(place.is_there for place in one.places)
+    ]
+    if not samples:
+        raise DataError(f"{missing[0].folder.path}: no picture has all its outputs, expected at least one")
+    return OutputFolder(layout, tuple(samples), tuple(one.stem for one in wanted), tuple(map(str, missing)), warnings)
+
+
+def _incomplete(wanted: Sequence[_Wanted], missing: Sequence[_Place]) -> IncompleteError:
+    """Told of the first folder that is not complete."""
+    folder = missing[0].folder
+    asked = sum(place.folder is folder for one in wanted for place in one.places)
+    here = [str(place) for place in missing if place.folder is folder]
+    verb = "is" if len(here) == 1 else "are"
+    message = f"{folder.path}: {len(here)} of {asked} outputs {verb} missing: {some_names(here)}"
+    return IncompleteError(message, tuple(map(str, missing)))
 
 
 def _list_folder(path: Path, what: str) -> _Folder:
@@ -115,10 +186,29 @@ def _list_folder(path: Path, what: str) -> _Folder:
         raise DataError(f"{path}: no such folder, expected {what} (npz)") from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}, expected a folder of {what} (npz)") from None
-    stems = frozenset(name.removesuffix(_EXTENSION) for name in names if name.endswith(_EXTENSION))
+    stems = _npz_stems(names)
     if not stems:
         raise DataError(f"{path}: no .npz file in it, expected {numbered(0)}.npz ... or <picture>.npz")
-    return _Folder(path, stems)
+    return _Folder(path, stems, _npz_stems(recorded_outputs(path)))
+
+
+def _npz_stems(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.removesuffix(_EXTENSION) for name in names if name.endswith(_EXTENSION))
+
+
+def _stems_of_run(folder: _Folder, flips: _Folder | None, count_orphans: bool) -> tuple[list[str], bool]:
+    """Without a datalist: the pictures that were run, sorted, and whether the run was to make flips beside them.
+
+    count_orphans: also those of which the flip's output alone is there.
+    """
+    recorded = {stem for stem in folder.recorded if not _NUMBERED.fullmatch(stem)}
+    known = folder.stems | recorded
+    stems = {stem for stem in known if not is_flip(stem)}
+    if flips is not None:
+        stems |= {stem.removesuffix(FLIP_SUFFIX) for stem in flips.stems | flips.recorded}
+    elif count_orphans:
+        stems |= {stem.removesuffix(FLIP_SUFFIX) for stem in known if is_flip(stem)}
+    return sorted(stems), any(map(is_flip, recorded))
 
 
 def _refuse_numbered(folder: _Folder) -> None:
@@ -146,23 +236,20 @@ def _is_numbered(folder: _Folder, listed: Datalist) -> bool:
     return bool(found)
 
 
-def _by_number(folder: _Folder, flips: _Folder | None, listed: Datalist, pairs: Sequence[Pair]) -> OutputFolder:
+def _by_number(
+    folder: _Folder, flips: _Folder | None, listed: Datalist, pairs: Sequence[Pair], allow_missing: bool
+) -> OutputFolder:
     if flips is not None:
         raise DataError(
             f"{folder.path}: numbered outputs (vamp), whose flips stand in the datalist; --output_flip {flips.path} is "
             "for outputs with the pictures' names"
         )
-    lines = sorted(line for pair in pairs for line in (pair.line, pair.flip) if line is not None)
-    folder.require([numbered(line) for line in lines], [listed.stems[line] for line in lines])
-    samples = [
-        Sample(
-            pair.stem,
-            folder.file(numbered(pair.line)),
-            None if pair.flip is None else folder.file(numbered(pair.flip)),
-        )
-        for pair in pairs
-    ]
-    return OutputFolder("vamp", tuple(samples), _check_surplus(folder, listed))
+
+    def place(line: int) -> _Place:
+        return _Place(folder, numbered(line), listed.stems[line])
+
+    wanted = [_Wanted(pair.stem, place(pair.line), None if pair.flip is None else place(pair.flip)) for pair in pairs]
+    return _found("vamp", wanted, allow_missing, _check_surplus(folder, listed))
 
 
 def _check_surplus(folder: _Folder, listed: Datalist) -> tuple[str, ...]:
@@ -176,35 +263,26 @@ def _check_surplus(folder: _Folder, listed: Datalist) -> tuple[str, ...]:
     return (f"{what}: outputs from {numbered(len(listed))}.npz on are left out",)
 
 
-def _by_name(folder: _Folder, stems: Sequence[str], flips: Mapping[str, Path]) -> OutputFolder:
-    if not stems:
-        raise DataError(
-            f"{folder.path}: only outputs of flips ({first_names(sorted(folder.stems))}), expected pictures"
-        )
-    folder.require(stems)
-    return OutputFolder("runstream", tuple(Sample(stem, folder.file(stem), flips.get(stem)) for stem in stems))
-
-
-def _flips_by_name(folder: _Folder, flips: _Folder | None, stems: Sequence[str], promised: bool) -> dict[str, Path]:
-    """The flips' files: all of them, or none where there are none and the datalist promises none."""
+def _flips_by_name(
+    folder: _Folder, flips: _Folder | None, stems: Sequence[str], promised: bool, allow_missing: bool
+) -> dict[str, _Place]:
+    """The flips' places: of all pictures, or none where there are none and nothing promises any."""
     if flips is not None:
         return _flips_in_second_folder(folder, flips, stems)
+    if not allow_missing:
+        _refuse_orphans(folder)
     names = [stem + FLIP_SUFFIX for stem in stems]
-    _refuse_orphans(folder)
     if not promised and folder.stems.isdisjoint(names):
         return {}
-    folder.require(names)
-    return dict(zip(stems, map(folder.file, names), strict=True))
+    return {stem: _Place(folder, name) for stem, name in zip(stems, names, strict=True)}
 
 
-def _flips_in_second_folder(folder: _Folder, flips: _Folder, stems: Sequence[str]) -> dict[str, Path]:
+def _flips_in_second_folder(folder: _Folder, flips: _Folder, stems: Sequence[str]) -> dict[str, _Place]:
     if folder.path.samefile(flips.path):
         raise DataError(f"{flips.path}: also the folder of the pictures' outputs, expected one of the flips' outputs")
-    names = [
-        stem if stem in flips.stems or stem + FLIP_SUFFIX not in flips.stems else stem + FLIP_SUFFIX for stem in stems
-    ]
-    flips.require(names)
-    return dict(zip(stems, map(flips.file, names), strict=True))
+    there = flips.stems | flips.recorded
+    names = [stem if stem in there or stem + FLIP_SUFFIX not in there else stem + FLIP_SUFFIX for stem in stems]
+    return {stem: _Place(flips, name) for stem, name in zip(stems, names, strict=True)}
 
 
 def _refuse_orphans(folder: _Folder) -> None:
@@ -213,6 +291,6 @@ def _refuse_orphans(folder: _Folder) -> None:
     if orphans:
         picture = orphans[0].removesuffix(FLIP_SUFFIX) + _EXTENSION
         raise DataError(
-            f"{folder.file(orphans[0])}: the output of a flip, but {picture}, that of its picture, is not there "
-            f"({len(orphans)} such files)"
+            f"{folder.path / orphans[0]}{_EXTENSION}: the output of a flip, but {picture}, that of its picture, is not "
+            f"there ({len(orphans)} such files)"
         )

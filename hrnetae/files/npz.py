@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hrnetae.files.atomic import atomic_write
-from hrnetae.files.errors import DataError, first_names
+from hrnetae.files.errors import AbsentError, DataError, first_names
 from hrnetae.foreign import open_without_waiting, shown, size_of_regular
 
 Maps = NDArray[np.floating[Any]]
@@ -86,7 +86,7 @@ def read_outputs(
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{name}: no such file, expected the network outputs of a picture (npz)") from None
+        raise AbsentError(f"{name}: no such file, expected the network outputs of a picture (npz)", name) from None
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}, expected a readable npz file") from None
     except DAMAGE as error:
@@ -295,6 +295,7 @@ def _check_header(what: str, shape: Any, descr: Any) -> np.dtype[Any]:
 
 
 def dtype_name(descr: Any) -> str:
+    """What a header's ``descr`` says, for messages."""
     try:
         return np.dtype(descr).name if isinstance(descr, str) else "of several fields"
     except (TypeError, ValueError):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnetae.files.atomic import atomic_write
-from hrnetae.files.errors import DataError
+from hrnetae.files.errors import AbsentError, DataError
 from hrnetae.files.picture_headers import JPEG_ALONE, JPEG_MARKER, JPEG_START, PNG_START, read_header
 from hrnetae.foreign import read_file
 
@@ -116,7 +116,7 @@ def _read_bytes(name: str) -> bytes:
     try:
         return read_file(name, _LARGEST)
     except FileNotFoundError:
-        raise DataError(f"{name}: no such file, expected a picture") from None
+        raise AbsentError(f"{name}: no such file, expected a picture", name) from None
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}, expected a readable picture") from None
 

@@ -114,10 +114,19 @@ def input_identity(path: Path) -> str | None:
     """
     try:
         real = path.resolve()
-        status = real.stat()
     except (OSError, RuntimeError, ValueError):  # RuntimeError: a ring of links; ValueError: a NUL in the name
         return None
-    return f"{real} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    status = file_status(real)
+    return None if status is None else f"{real} {' '.join(map(str, status))}"
+
+
+def file_status(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Size and times (content, status) in nanoseconds of a file; None where there is no such file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a Path would cost as much again
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

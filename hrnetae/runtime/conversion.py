@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,20 @@ from numpy.typing import NDArray
 from hrnetae.decoder import available_processors
 from hrnetae.files.atomic import atomic_write, check_writable
 from hrnetae.files.datalist import FLIP_SUFFIX, is_flip, stem_of
-from hrnetae.files.errors import DataError
+from hrnetae.files.errors import AbsentError, DataError, not_for_workers
 from hrnetae.files.inputs import INPUT_KEY, read_input
 from hrnetae.files.lock import lock_file, lock_folder
 from hrnetae.files.npz import write_arrays
 from hrnetae.files.pictures import list_pictures, read_picture, require_cv2
 from hrnetae.files.run_record import RunRecord
 from hrnetae.runtime.output_folder import OutputFolder
+from hrnetae.work import Executor, in_pieces, ordered_map
 
 # Called with (pictures done, pictures in all).
 Progress = Callable[[int, int], None]
+
+_PATIENCE = 10.0  # seconds until what another machine wrote is seen here
+_GLANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class ConvertJob:
 
     image_dir: the pictures. save_dir: where their npz go. datalist: the list to write, None for none.
     use_flip: a mirrored npz beside each. resume: keep what an earlier run finished.
-    workers: threads. Reading, mirroring and writing release Python's lock for nearly all of their time, so threads
-        do as well as processes, and need no start.
+    workers: threads, or how many an executor has. Reading, mirroring and writing release Python's lock for nearly all
+        of their time, so threads do as well as processes, and need no start.
     """
 
     image_dir: Path
@@ -63,7 +67,7 @@ class ConvertReport:
     warnings: tuple[str, ...] = ()
 
 
-def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
+def convert(job: ConvertJob, progress: Progress | None = None, executor: Executor | None = None) -> ConvertReport:
     """Write ``<stem>.npz`` and ``<stem>_flip.npz`` for every picture of a folder, and the datalist at the end.
 
     Each npz holds input_0: uint8 (3, H, W), RGB, at the picture's own size, uncompressed. The datalist has their
@@ -72,9 +76,12 @@ def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
     run.json beside them tells which picture each was made from.
 
     With ``resume`` a picture is left as it is when its files are whole and it has not changed since.
+    executor: does the work, see `hrnetae.work`; its workers must see the same files under the same absolute paths, and
+    what they write must be seen here. None: threads of this process.
     Errors: DataError for no pictures, for names that collide or cannot stand in the datalist, where OpenCV is missing,
     where another run writes to the same places, and, with ``resume``, for a folder that another program filled;
-    OSError where nothing can be written. A picture that cannot be read stops nothing: it is in the report.
+    OSError where nothing can be written; WorkerLostError of an executor. A picture that cannot be read stops nothing:
+    it is in the report.
     """
     started = time.perf_counter()
     require_cv2()
@@ -90,7 +97,8 @@ def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
     with lock_folder(job.save_dir), nullcontext() if job.datalist is None else lock_file(job.datalist):
         folder = OutputFolder(job.save_dir, _record(), _inputs(pictures, targets), grows=True)
         left = _begin(folder, targets, job.resume)
-        outcomes = _convert_all(job, pictures, targets, left, progress)
+        tasks = [_Task(*task) for task in zip(pictures, map(tuple, targets), left, strict=True)]
+        outcomes = _convert_all(tasks, job.workers, progress, executor)
         report = _end(job, targets, outcomes)
     return replace(report, seconds=time.perf_counter() - started, warnings=folder.warnings)
 
@@ -169,35 +177,57 @@ def _check_names(pictures: Sequence[Path], use_flip: bool) -> None:
 # Work
 
 
+class _Task(NamedTuple):
+    """A picture, its files, and whether these are left as they are where they are whole."""
+
+    picture: Path
+    files: tuple[Path, ...]
+    keep: bool
+
+
 def _convert_all(
-    job: ConvertJob,
-    pictures: Sequence[Path],
-    targets: Sequence[list[Path]],
-    left: Sequence[bool],
-    progress: Progress | None,
+    tasks: Sequence[_Task], workers: int, progress: Progress | None, executor: Executor | None
 ) -> list[bool | str]:
     """For each picture True where it was there already, False where it is new, or what was wrong with it."""
+    if executor is not None:
+        tasks = [_Task(picture.absolute(), tuple(map(Path.absolute, files)), keep) for picture, files, keep in tasks]
     outcomes: list[bool | str] = []
-    pool = ThreadPoolExecutor(job.workers)
-    try:
-        futures: list[Future[bool]] = [
-            pool.submit(_convert_one, picture, paths, keep)
-            for picture, paths, keep in zip(pictures, targets, left, strict=True)
-        ]
-        for future in futures:
-            outcomes.append(_outcome(future))
+    for piece in ordered_map(_convert_piece, in_pieces(tasks, workers), workers, executor):
+        for outcome in piece:
+            if executor is not None:
+                _check_shared(tasks[len(outcomes)], outcome, not outcomes)
+            outcomes.append(str(outcome) if isinstance(outcome, DataError) else outcome)
             if progress is not None:
-                progress(len(outcomes), len(pictures))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error or ctrl-c those at work finish their picture, no more begin
+                progress(len(outcomes), len(tasks))
     return outcomes
 
 
-def _outcome(future: Future[bool]) -> bool | str:
+def _check_shared(task: _Task, outcome: bool | DataError, is_first: bool) -> None:
+    """Errors: DataError where a worker of an executor does not see the picture, or we not the files that it made.
+
+    The latter is asked of the first alone, with patience: a file system on a network takes its time to show new files.
+    """
+    if isinstance(outcome, AbsentError) and task.picture.exists():
+        raise not_for_workers(outcome)
+    if isinstance(outcome, DataError) or not is_first:
+        return
+    until = time.monotonic() + _PATIENCE
+    while not all(file.exists() for file in task.files):
+        if time.monotonic() > until:
+            raise DataError(f"{task.files[0]}: made by a worker, but not there, expected files that all workers share")
+        time.sleep(_GLANCE)
+
+
+def _convert_piece(tasks: Sequence[_Task]) -> list[bool | DataError]:
+    """In any thread or process. Errors: OSError for the files."""
+    return [_outcome(task) for task in tasks]
+
+
+def _outcome(task: _Task) -> bool | DataError:
     try:
-        return future.result()
+        return _convert_one(*task)
     except DataError as error:
-        return str(error)
+        return error
 
 
 def _convert_one(picture: Path, paths: Sequence[Path], keep: bool) -> bool:

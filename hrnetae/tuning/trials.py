@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnetae.decoder import Decoder
-from hrnetae.evaluation.evaluate import ordered_map
 from hrnetae.evaluation.ground_truth import GroundTruth
 from hrnetae.evaluation.matches import ImageMatches, ap_of, image_matches
 from hrnetae.evaluation.results import Results
@@ -22,6 +21,7 @@ from hrnetae.params import DecodeParams
 from hrnetae.skeleton import COCO17, Skeleton
 from hrnetae.tuning.outputs import Outputs
 from hrnetae.tuning.record import Record
+from hrnetae.work import ordered_map
 
 _PICTURES_AT_ONCE = 16
 

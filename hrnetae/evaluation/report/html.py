@@ -42,6 +42,7 @@ class ReportJob:
     analysis: of ``results`` against ``truth``. folder: gets index.html and analysis.json; made if need be.
     picture_folder: where the pictures lie; None, or one that is not there: people are drawn on grey.
     made: how it was made: headings, each with names and values to show.
+    missing_images: how many pictures are scored as if nobody was found because their outputs are missing.
     """
 
     analysis: Analysis
@@ -51,11 +52,12 @@ class ReportJob:
     picture_folder: Path | None = None
     made: Mapping[str, Mapping[str, Child]] = field(default_factory=dict)
     skeleton: Skeleton = COCO17
+    missing_images: int = 0
 
 
 def write_report(job: ReportJob) -> Path:
     """Write the report; returns the path of its page. Errors: OSError where that cannot be written."""
-    numbers = json.dumps(job.analysis.to_dict(), indent=1) + "\n"
+    numbers = json.dumps({"missing_images": job.missing_images, **job.analysis.to_dict()}, indent=1) + "\n"
     write_files(job.folder, {NUMBERS: numbers, INDEX: report_page(job)})
     return job.folder / INDEX
 
@@ -82,12 +84,21 @@ def report_page(job: ReportJob) -> str:
         gallery_section(analysis.gallery, job.truth, job.results, job.picture_folder, job.skeleton),
         _how_it_was_made(job.made),
     ]
-    return page("Evaluation report", parts, subtitle=subtitle, head=_metrics(analysis.metrics))
+    return page("Evaluation report", parts, subtitle=subtitle, head=_metrics(job))
 
 
-def _metrics(metrics: Mapping[str, float]) -> Markup:
+def _metrics(job: ReportJob) -> Markup:
+    metrics = job.analysis.metrics
     values = [(_METRIC_TITLES[name][0], number(metrics[name], 4), _METRIC_TITLES[name][1]) for name in METRICS]
-    return element("div", element("h2", "Metrics", class_="unseen"), tiles(values))
+    notice = None
+    if job.missing_images:
+        pictures = _count(job.analysis.images, "picture")
+        notice = element(
+            "p",
+            f"Incomplete: {job.missing_images:,} of the {pictures} lack outputs; their people count as missed.",
+            class_="notice",
+        )
+    return element("div", element("h2", "Metrics", class_="unseen"), notice, tiles(values))
 
 
 def _how_it_was_made(made: Mapping[str, Mapping[str, Child]]) -> Section:

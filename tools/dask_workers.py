@@ -1,0 +1,162 @@
+"""``--dask ADDRESS``: the workers of a running Dask cluster as an executor."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hrnetae import __version__
+from hrnetae.files.errors import DataError, first_names
+from hrnetae.work import Executor, WorkerLostError
+
+_PATIENCE = 10  # seconds for the scheduler to answer, and for a first worker
+_NO_WORKER = 60  # seconds without any worker, which is then not waited for any longer
+_GLANCE = 1.0
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where the work is done. executor: None for threads of this process. count: how many pieces at once."""
+
+    executor: Executor | None
+    count: int
+
+    def __str__(self) -> str:
+        noun = "thread" if self.executor is None else "worker"
+        return f"{self.count} {noun}{'' if self.count == 1 else 's'}"
+
+
+def add_dask_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """The option ``--dask``."""
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="do the work on the Dask cluster with this scheduler (tcp://host:8786), whose workers see the same files "
+        "under the same paths; the threads here stand idle then (extra: hrnetae[dask])",
+    )
+
+
+@contextmanager
+def workers_of(address: str | None, threads: int, seen: Sequence[Path]) -> Iterator[Workers]:
+    """The workers of the cluster at this address, or without one so many threads here.
+
+    seen: files and folders that the workers must see as this process does.
+    Errors: DataError where there is no such cluster or it does not fit, also while the block runs; WorkerLostError.
+    """
+    if address is None:
+        yield Workers(None, threads)
+        return
+    distributed = _import_distributed()
+    client = _connect(distributed, address)
+    try:
+        count = _check_workers(client, address, seen)
+        yield Workers(_Cluster(distributed, client, address), count)
+    finally:
+        client.close(timeout=_PATIENCE)
+
+
+class _Cluster:
+    """An executor. (Dask's own, Client.get_executor, waits for ever for a scheduler that is gone.)"""
+
+    def __init__(self, distributed: Any, client: Any, address: str) -> None:
+        self._distributed = distributed
+        self._client = client
+        self._address = address
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> _Handed:
+        """Nothing is taken from an earlier call that looks the same."""
+        return _Handed(self, self._client.submit(fn, *args, pure=False))
+
+    def result(self, future: Any) -> Any:
+        """What came of it. A worker's death is the scheduler's business: it has the piece done by another."""
+        without = time.monotonic()
+        while True:
+            try:
+                return future.result(timeout=_GLANCE)
+            except TimeoutError:
+                if self._client.nthreads():
+                    without = time.monotonic()
+                if time.monotonic() - without > _NO_WORKER:
+                    raise self._lost("its workers are gone") from None
+            except self._distributed.KilledWorker as error:
+                raise self._lost(f"workers died again and again at the same piece of work ({error})") from None
+            except (CancelledError, self._distributed.comm.CommClosedError) as error:
+                raise self._lost(f"its scheduler is gone ({error})") from None
+
+    def _lost(self, what: str) -> WorkerLostError:
+        return WorkerLostError(f"{self._address}: {what}")
+
+
+class _Handed:
+    """Work that was handed to a cluster."""
+
+    def __init__(self, cluster: _Cluster, future: Any) -> None:
+        self._cluster = cluster
+        self._future = future
+
+    def result(self) -> Any:
+        """What came of it."""
+        return self._cluster.result(self._future)
+
+    def cancel(self) -> bool:
+        """Always: what a worker does of it still is dropped."""
+        self._future.cancel()
+        return True
+
+
+def _import_distributed() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        raise DataError(
+            "--dask: distributed is not installed, expected the extra: pip install 'hrnetae[dask]'"
+        ) from None
+    for name in list(logging.root.manager.loggerDict):  # what goes wrong is told once, in our words
+        if name.split(".")[0] in ("asyncio", "distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    return distributed
+
+
+def _connect(distributed: Any, address: str) -> Any:
+    try:
+        return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        reason = f"{address}: no Dask scheduler there ({error}), expected its address, such as tcp://host:8786"
+        raise DataError(reason) from None
+
+
+def _check_workers(client: Any, address: str, seen: Sequence[Path]) -> int:
+    """Their threads. Errors: DataError for none, for another hrnetae, or for other files."""
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError:
+        raise DataError(f"{address}: no worker after {_PATIENCE} s, expected at least one") from None
+    # Links stay as they are; what is missing here, too, is told later.
+    paths = [os.path.abspath(path) for path in seen if path.exists()]  # noqa: PTH100
+    try:
+        found = client.run(look, paths)
+    except Exception as error:  # whatever a worker without our package makes of the question
+        raise DataError(f"{address}: a worker cannot do it ({error}), expected hrnetae {__version__} on all") from None
+    for worker, (host, version, absent) in sorted(found.items()):
+        if version != __version__:
+            raise DataError(f"{address}: {worker} on {host} has hrnetae {version}, expected {__version__} as here")
+        if absent:
+            raise DataError(
+                f"{address}: {worker} on {host} does not see {first_names(absent)}, expected the same files as here "
+                "under the same paths"
+            )
+    return sum(client.nthreads().values())
+
+
+def look(paths: Sequence[str]) -> tuple[str, str, list[str]]:
+    """In a worker: its machine, its version of this package, and which of the paths are not there."""
+    return socket.gethostname(), __version__, [path for path in paths if not os.path.exists(path)]  # noqa: PTH110

@@ -1,6 +1,8 @@
 """The extension, and the library for C and C++ that it is linked with; everything else stands in pyproject.toml.
 
 HRNETAE_DEBUG=1 builds with bounds checks, HRNETAE_WERROR=1 turns compiler warnings into errors.
+HRNETAE_SANITIZE=address,undefined or =thread builds with these sanitizers of gcc and clang, which end the process at
+the first find; python must be started with their library preloaded, as tests/sanitize.py does it.
 """
 
 import os
@@ -13,9 +15,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 DEBUG = os.environ.get("HRNETAE_DEBUG") == "1"
+SANITIZE = os.environ.get("HRNETAE_SANITIZE", "")
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 STABLE_ABI = sys.implementation.name == "cpython" and not FREE_THREADED and not DEBUG
 
+link_args = []
 if sys.platform == "win32":
     compile_args = ["/O2", "/fp:precise", "/std:c11", "/W3"]
 else:
@@ -23,10 +27,14 @@ else:
     # -fno-math-errno lets sqrtf be the instruction.
     compile_args = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
     compile_args += ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
+    if SANITIZE:
+        link_args += [f"-fsanitize={SANITIZE}"]
+        compile_args += [*link_args, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O2", "-g"]
     if os.environ.get("HRNETAE_WERROR") == "1":
         compile_args.append("-Werror")
 
 INCLUDE_DIRS = ["csrc", "csrc/include"]
+SOURCES = sorted(str(path) for path in Path("csrc").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 # Those that declare the kernels' functions; the others are parts of their code.
 KERNEL_HEADERS = ("arena.h", "batch.h", "dispatch.h", "oks.h", "settings.h", "steps.h")
@@ -35,8 +43,8 @@ KERNEL_HEADERS = ("arena.h", "batch.h", "dispatch.h", "oks.h", "settings.h", "st
 library = (
     "hrnetae",
     {
-        "sources": sorted(str(path) for path in Path("csrc").glob("*.c")),
-        "obj_deps": {"": HEADERS},
+        "sources": SOURCES,
+        "obj_deps": {"": ["setup.py", *HEADERS]},
         "include_dirs": INCLUDE_DIRS,
         "cflags": compile_args,
     },
@@ -44,9 +52,10 @@ library = (
 extension = Extension(
     "hrnetae._kernels",
     sources=["csrc/_kernels.pyx"],
-    depends=HEADERS,
+    depends=["setup.py", *HEADERS, *SOURCES],
     include_dirs=INCLUDE_DIRS,
     extra_compile_args=compile_args,
+    extra_link_args=link_args,
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
     py_limited_api=STABLE_ABI,
 )

@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         job = prepare(args, Path(name))
         loop = bare_loop(args.model, args.threads)
-        count = len(Vamp(job).todo)
+        with Vamp(job) as vamp:
+            count = len(vamp.todo)
         found: dict[str, list[Sample]] = {"bare loop": [], "vamp": []}
         for _ in range(args.rounds):
             found["bare loop"].append(timed(loop, count))
@@ -79,7 +80,8 @@ def timed(loop: Callable[[], Any], count: int) -> Sample:
 
 def run_vamp(job: VampJob) -> Sample:
     """What vamp itself measures, from the first sample's reading to the last one's writing; the model is open then."""
-    run = Vamp(job).run(1)
+    with Vamp(job) as vamp:
+        run = vamp.run(1)
     used = sum(process.cpu_seconds for process in run.report.processes)
     return run.report.seconds / run.samples, used / run.samples
 

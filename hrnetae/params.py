@@ -9,10 +9,10 @@ import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from hrnetae.foreign import one_line, read_file, shown
 from hrnetae.rescoring import Rescoring
 
 MODES = ("reference", "mmpose1")
@@ -20,9 +20,11 @@ SUBPIXEL = ("quarter", "fit")
 PERSON_SCORES = ("mean", "found", "geometric")  # as the kernels number them
 CHOICES = MappingProxyType({"mode": MODES, "subpixel": SUBPIXEL, "person_score": PERSON_SCORES})
 _MOST_WINDOW = 15
+_FLOAT32_MAX = float.fromhex("0x1.fffffep+127")
 # Of a file of parameters.
 FORMAT = "hrnetae params"
 VERSION = 1
+_LARGEST_FILE = 1 << 24  # bytes
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class DecodeParams:
                 object.__setattr__(self, field.name, _CHECKS[kind](field.name, getattr(self, field.name)))
         if self.max_num_people < 1:
             raise ValueError(f"max_num_people: {self.max_num_people}, expected 1 or more")
+        if abs(self.center_shift) > _FLOAT32_MAX:
+            raise ValueError(f"center_shift: {self.center_shift}, expected a number that float32 can hold")
         if self.nms_kernel < 1 or self.nms_kernel % 2 == 0:
             raise ValueError(f"nms_kernel: {self.nms_kernel}, expected an odd number of 1 or more")
         for name, choices in CHOICES.items():
@@ -155,21 +159,20 @@ class DecodeParams:
         """
         name = os.fspath(path)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            content = json.loads(read_file(path, _LARGEST_FILE).decode())
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{name}: not JSON ({error}), expected parameters") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"{name}: no {FORMAT!r} as its format, expected a file of `hrnetae tune`")
-        if (
-            content.get("version") != VERSION
-            or content.get("version") is True
-            or not isinstance(content.get("params"), dict)
-        ):
-            raise ValueError(f"{name}: version {content.get('version')!r}, expected {VERSION} with an object params")
+        version, params = content.get("version"), content.get("params")
+        if version != VERSION or version is True or not isinstance(params, dict):
+            raise ValueError(f"{name}: version {shown(version)}, expected {VERSION} with an object params")
         try:
-            return cls.from_dict(content["params"])
+            return cls.from_dict(params)
+        except RecursionError:
+            raise ValueError(f"{name}: lists in lists without end, expected plain numbers and words") from None
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(one_line(f"{name}: {error}")) from None
 
     def to_json(self, **more: Any) -> str:
         """The text of a file for `from_json`. more: further entries beside the parameters, which reading ignores."""

@@ -324,6 +324,13 @@ def test_wrong_numbers(name: str, value: Any) -> None:
         DecodeParams(**{name: value})
 
 
+@pytest.mark.parametrize("shift", [1e308, -3.5e38, np.nextafter(float(np.finfo(np.float32).max), np.inf)])
+def test_shifts_beyond_float32(shift: float) -> None:
+    """Found by the fuzzer: joints went to infinity, and the conversion is not defined in C."""
+    with refused(ValueError, "center_shift", str(shift), "float32"):
+        DecodeParams(mode="mmpose1", center_shift=shift)
+
+
 @pytest.mark.parametrize("name", SWITCHES)
 @pytest.mark.parametrize("value", [1, 0, "yes", None, 1.0])
 def test_wrong_switches(name: str, value: Any) -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from hrnetae.files import DataError, pair_by_name, read_datalist
 from hrnetae.files.inputs import read_input
+from hrnetae.files.run_record import RECORD_NAME
 from hrnetae.runtime import conversion
 from hrnetae.runtime.conversion import ConvertJob, convert
 from hrnetae.tools import cli
@@ -50,7 +51,8 @@ def run(folder: Path, *options: str) -> int:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """Of all files but the run's record."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != RECORD_NAME}
 
 
 def test_files_and_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

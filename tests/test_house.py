@@ -47,7 +47,14 @@ FLOORS = (
     ("reference", ("hrnetae.reference", "hrnetae.reference_maps", "hrnetae.reference_options")),
     (
         "what everyone may know",
-        ("hrnetae.params", "hrnetae.rescoring", "hrnetae.skeleton", "hrnetae.types", "hrnetae.geometry"),
+        (
+            "hrnetae.params",
+            "hrnetae.foreign",
+            "hrnetae.rescoring",
+            "hrnetae.skeleton",
+            "hrnetae.types",
+            "hrnetae.geometry",
+        ),
     ),
     ("kernels", ("hrnetae._kernels",)),
     ("data", ("hrnetae.data",)),

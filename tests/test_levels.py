@@ -6,6 +6,8 @@ import functools
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +331,25 @@ def test_a_batch_is_its_images_in_their_order(monkeypatch: pytest.MonkeyPatch, l
         alone = decoder.decode(scene.output, scene.flipped, image_size=scene.image_size)
         for one in (poses, alone):
             assert campaign.difference((one.keypoints, one.scores, one.tags), dense) == ""
+
+
+@pytest.mark.parametrize("level", ["dense", *(_level(name) for name in SPARSE)])
+def test_eight_threads_share_a_decoder(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    """Each begins with another image; `make sanitize` looks for races in it."""
+    monkeypatch.setattr("hrnetae.decoder.LEVEL", level)
+    drawn, decoder, together = scenes(24), Decoder(), threading.Barrier(8, timeout=60)
+
+    def differences(first: int) -> set[str]:
+        together.wait()
+        found = set()
+        for i in (at % 24 for at in range(first, first + 8)):
+            poses = decoder.decode(drawn[i].output, drawn[i].flipped, image_size=drawn[i].image_size)
+            found.add(campaign.difference((poses.keypoints, poses.scores, poses.tags), dense_batch()[i]))
+        return found
+
+    dense_batch()  # made once, before the threads ask for it
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(differences, range(0, 24, 3))) == [{""}] * 8
 
 
 # ---------------------------------------------------------------------------------------------------------- the switch

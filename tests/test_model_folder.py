@@ -10,9 +10,16 @@ from typing import Any
 
 import pytest
 
-from hrnetae.files import model_folder
 from hrnetae.files.errors import DataError
-from hrnetae.files.model_folder import Manifest, TensorInfo, check_target, find_model, read_manifest, write_model
+from hrnetae.files.model_folder import (
+    Manifest,
+    TensorInfo,
+    check_target,
+    find_model,
+    mend_model,
+    read_manifest,
+    write_model,
+)
 
 MANIFEST = Manifest(
     name="hrnet",
@@ -180,17 +187,18 @@ def test_an_interrupted_write_leaves_what_was_there(
     assert [path.name for path in tmp_path.iterdir()] == (["m"] if there else [])
 
 
-def test_a_target_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match="a file, expected a folder"):
         check_target(tmp_path / "file")
 
-    def refuse(path: Path, *args: Any, **settings: Any) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(model_folder.Path, "mkdir", refuse)
-    with pytest.raises(PermissionError) as caught:
-        check_target(tmp_path / "new" / "m")
-    assert caught.value.filename == str(tmp_path / "new" / "m")
-    monkeypatch.undo()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_model_that_stepped_aside_comes_back(tmp_path: Path, replaced: bool) -> None:
+    """As a process that was killed in mid-replacement leaves it."""
+    write(tmp_path / "m")
+    (tmp_path / "m").rename(tmp_path / ".m.old")
+    write(tmp_path / "n", b"newer").rename(tmp_path / (f"{'m' if replaced else '.m.new'}"))
+    mend_model(tmp_path / "m")
+    assert (tmp_path / "m" / "mod.onnx").read_bytes() == (b"newer" if replaced else b"network")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]

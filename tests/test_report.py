@@ -31,7 +31,7 @@ from hrnetae.tools import eval as tool
 
 PICTURES = 8
 VOID = {"br", "hr", "img", "input", "link", "meta"}
-HOSTILE = "<img src=x onerror=alert(1)>\"'&\x00\ud800</script><script>alert(2)</script>"
+HOSTILE = "<img src=x onerror=alert(1)>\"'&\x00\ud800</script><script>alert(2)</script>\u2028\u2029"
 
 
 class Element:

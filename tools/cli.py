@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import MappingProxyType
 
 from hrnetae import __version__
+from hrnetae.tools.signals import Ending
 
 # verb -> module (imported only when the verb is used, with main(argv) -> exit code) and one line for the help
 VERBS = MappingProxyType(
@@ -26,7 +29,7 @@ VERBS = MappingProxyType(
         "demo": ("hrnetae.tools.demo", "the whole flow on drawn pictures with a bundled network, to try it out"),
     }
 )
-_INTERRUPTED = 130  # what shells report for a command that was stopped with ctrl-c
+_INTERRUPTED = 130  # of a verb that saw to its end itself
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,20 +49,28 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb. Returns 0 done, 1 bad data or failed work, 130 interrupted; wrong usage exits with 2."""
+    """Run a verb. Returns 0 done, 1 bad data or failed work, 128 + n ended by signal n, as 130 interrupted and 143
+    terminated; wrong usage exits with 2."""
     args = build_parser().parse_args(argv)
     module, _ = VERBS[args.verb]
+    ending = Ending()
     try:
-        code = int(importlib.import_module(module).main(args.arguments))
-        sys.stdout.flush()
-        return code
+        with ending:
+            code = int(importlib.import_module(module).main(args.arguments))
+            sys.stdout.flush()
+        return ending.exit_code if code == _INTERRUPTED else code
     except KeyboardInterrupt:
-        print(f"hrnetae {args.verb}: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        with suppress(OSError):  # the terminal may be gone
+            print(f"hrnetae {args.verb}: {_reason(ending)}", file=sys.stderr)
+        return ending.exit_code
     except BrokenPipeError:
         # Who read the output has seen enough. Nothing more may be flushed to it when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _reason(ending: Ending) -> str:
+    return "interrupted" if ending.signal in (None, signal.SIGINT) else f"ended by {ending.signal.name}"
 
 
 def _verb(text: str) -> str:

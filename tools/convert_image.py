@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--save_dir", "--target_path", type=Path, metavar="DIR", required=True, help="where the npz files go")
     add("--datalist", "--text_path", type=Path, metavar="FILE", required=True, help="the list to write")
     add("--no_flip", action="store_true", help="no mirrored files")
-    add("--resume", action="store_true", help="keep files of an earlier run that are whole and not older than theirs")
+    add("--resume", action="store_true", help="keep files of an interrupted run whose pictures have not changed")
     add("--workers", type=positive, metavar="N", default=available_processors(), help="threads")
     add("--json", action="store_true", help="print one JSON object")
     return parser
@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
+    for warning in report.warnings:
+        complain(PROG, f"warning: {warning}")
     print(json.dumps(_as_json(job, report)) if args.json else _as_text(job, report))
     for line in report.failed:
         complain(PROG, line)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnetae.files import DataError, atomic_write
+from hrnetae.files.lock import LOCK_NAME, lock_folder
 from hrnetae.files.pictures import require_cv2
 from hrnetae.tools.demo_flow import (
     CALIBRATION_SEEDS,
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Folder(args.out)
     start = time.perf_counter()
     try:
-        variants = run(folder, args.pictures)
+        with lock_folder(folder.root):
+            variants = run(folder, args.pictures)
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
@@ -96,7 +98,7 @@ def claim(folder: Folder) -> None:
     if root.exists() and not root.is_dir():
         raise DataError(f"{root}: a file, expected a folder to write the demo to")
     if root.is_dir() and not (root / MARK).exists():
-        strange = sorted(path.name for path in root.iterdir())
+        strange = sorted(path.name for path in root.iterdir() if path.name != LOCK_NAME)
         if strange:
             raise DataError(f"{root}: holds {strange[0]}, expected a new or empty folder, or one that the demo made")
     with atomic_write(root / MARK) as stream:

@@ -130,8 +130,8 @@ def write_settings(folder: Folder) -> None:
 def run_variant(folder: Folder, dtype: str) -> Variant:
     """What ``hrnetae vamc build``, ``hrnetae vamp`` and ``hrnetae eval`` do, one after the other."""
     model = build(read_vamc_config(folder.build_file(dtype)))
-    vamp = Vamp(VampJob(str(model.folder), folder.vdsp_params, folder.datalist, folder.outputs(dtype)))
-    run = vamp.run(1)
+    with Vamp(VampJob(str(model.folder), folder.vdsp_params, folder.datalist, folder.outputs(dtype))) as vamp:
+        run = vamp.run(1)
     if run.failed:
         raise DataError(run.failed[0][1])
     job = EvalJob(folder.outputs(dtype), folder.datalist, folder.root, out=folder.results(dtype))

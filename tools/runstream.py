@@ -70,22 +70,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run. Returns 0, or 1 for bad data, also a single picture; a usage error exits with 2."""
     args = build_parser().parse_args(argv)
     try:
-        stream = Runstream(_job(args))
-        silence_opencv()  # every picture that it cannot decode is named at the end, in one line
-        complain(PROG, f"backend: {stream.backend}")
-        for warning in stream.warnings:
-            complain(PROG, f"warning: {warning}")
-        with progress_bar("picture") as bar:
-            report = stream.run(
-                _Printer(stream, silent=args.json),
-                None if bar is None else lambda done: bar(done, len(stream.todo)),
-            )
+        with Runstream(_job(args)) as stream:
+            return _run(stream, args.json)
     except BrokenPipeError:  # of our own output; cli.py knows what to do
         raise
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
-    return _report(stream, report, args.json)
+
+
+def _run(stream: Runstream, as_json: bool) -> int:
+    silence_opencv()  # every picture that it cannot decode is named at the end, in one line
+    complain(PROG, f"backend: {stream.backend}")
+    for warning in stream.warnings:
+        complain(PROG, f"warning: {warning}")
+    with progress_bar("picture") as bar:
+        report = stream.run(
+            _Printer(stream, silent=as_json),
+            None if bar is None else lambda done: bar(done, len(stream.todo)),
+        )
+    return _report(stream, report, as_json)
 
 
 class _Printer(Teller):

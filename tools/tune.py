@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hrnetae.evaluation.report.page import number
 from hrnetae.files.atomic import atomic_write, check_writable
 from hrnetae.files.errors import DataError
 from hrnetae.files.folders import find_outputs
+from hrnetae.files.lock import lock_file, lock_folder
 from hrnetae.files.run_record import sha256_of
 from hrnetae.params import DecodeParams
 from hrnetae.tools.options import Parser, add_decode_params, at_once, complain, decode_params, positive, whole_to
@@ -92,9 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_writable(args.out)
         if args.report is not None:
             check_tuning_report(args.report)
-        tuning, record = _run(args, start)
-        _write(args, tuning, command)
-        record.close()  # not before: what was tried is worth more than the file
+        with lock_file(args.out), nullcontext() if args.report is None else lock_folder(args.report):
+            tuning, record = _run(args, start)
+            _write(args, tuning, command)
+            record.close()  # not before: what was tried is worth more than the file
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1

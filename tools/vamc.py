@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--backend", choices=BACKENDS, default=BACKENDS[0], help="what builds it; vacc: the vendor's own vamc")
     add("--out", type=Path, metavar="DIR", help="model folder to write, in place of the one that the file names")
     add("--threads", type=at_once, metavar="N", help="threads for calibration; all processors where not given")
+    add("--resume", action="store_true", help="keep a model of the same making, or go on where its calibration stopped")
     add("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -44,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Build. Returns 0; 1 for bad data (one line on stderr), also where calibration pictures had to be left out."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.backend == "vacc" and (args.out or args.threads or args.json):
-        parser.error("--out, --threads and --json: not with --backend vacc, whose program has options of its own")
+    if args.backend == "vacc" and (args.out or args.threads or args.resume or args.json):
+        parser.error(
+            "--out, --threads, --resume and --json: not with --backend vacc, whose program has options of its own"
+        )
     try:
         if args.backend == "vacc":
             return _by_vendor(args.action, args.config)
@@ -53,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for warning in config.warnings:
             complain(PROG, f"warning: {warning}")
         with progress_bar("picture") as progress:
-            report = build(config, args.out, args.threads, progress)
+            report = build(config, args.out, args.threads, progress, args.resume)
     except (DataError, OSError) as error:
         complain(PROG, error)
         return 1
@@ -81,7 +84,11 @@ def _as_text(report: BuildReport) -> str:
         how = manifest.calibration
         channels = "per channel" if how["per_channel"] else "per tensor"
         lines.append(f"  calibrated on {how['pictures']} pictures, {how['mode']}, weights {channels}")
-    lines += [f"  runs: {manifest.execution}", f"built for {manifest.backend} in {report.seconds:.1f} s"]
+    lines.append(f"  runs: {manifest.execution}")
+    if report.kept:
+        lines.append("kept: it was there already, made from the same network, settings and pictures")
+    else:
+        lines.append(f"built for {manifest.backend} in {report.seconds:.1f} s")
     return "\n".join(lines)
 
 

@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             complain(PROG, f"warning: {line}")
         if args.file_report is not None:
             check_writable(args.file_report)
-        vamp = Vamp(job)
-        for warning in vamp.warnings:
-            complain(PROG, f"warning: {warning}")
-        return _report(vamp, _run_all(vamp, args), args)
+        with Vamp(job) as vamp:
+            for warning in vamp.warnings:
+                complain(PROG, f"warning: {warning}")
+            return _report(vamp, _run_all(vamp, args), args)
     except BrokenPipeError:  # of our own output; cli.py knows what to do
         raise
     except (DataError, OSError) as error:

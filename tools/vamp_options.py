@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from hrnetae import __version__
 from hrnetae.files.errors import DataError
+from hrnetae.files.yaml_files import read_yaml
 from hrnetae.runtime.sessions import CPU
 from hrnetae.runtime.vamp import VampJob
 from hrnetae.tools.options import Parser, at_once, positive, with_underscores
@@ -359,14 +359,7 @@ def _config_words(parser: argparse.ArgumentParser, path: Path) -> list[str]:
 
 
 def _read_config(path: Path) -> dict[Any, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{os.fspath(path)}: {error.strerror or error}, expected a config file (YAML)") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise DataError(f"{path}: no YAML ({' '.join(str(error).split())}), expected options with values") from None
+    found = read_yaml(path, "options with values")
     if not isinstance(found, dict):
         raise DataError(f"{path}: {type(found).__name__}, expected options with values, like `instance: 2`")
     return found

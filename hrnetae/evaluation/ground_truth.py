@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 
 from hrnetae.files.datalist import stem_of
 from hrnetae.files.errors import DataError
+from hrnetae.foreign import check_regular, read_file, shown
 from hrnetae.params import check_size
 
 ANN_NAME = "person_keypoints_val2017.json"
 PICTURES = "val2017"
+_LARGEST = 1 << 32  # bytes
+_LARGEST_ID = 2**62
 
 _LISTS = ("images", "annotations", "categories")
 # What pycocotools reads of every annotation when it scores keypoints.
@@ -27,6 +31,7 @@ _ANNOTATION_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "bbox": list,
     "iscrowd": int,
 }
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _EXIF_ORIENTATION = 0x0112
 _EXIF_TURNED = (5, 6, 7, 8)
 
@@ -115,7 +120,9 @@ def picture_size(path: Path) -> tuple[int, int]:
     from PIL import Image, UnidentifiedImageError  # only needed where the ground truth lacks sizes
 
     try:
-        with Image.open(path) as image:
+        check_regular(path)
+        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
+            warnings.simplefilter("ignore")  # of odd metadata; only the size is wanted
             turned = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_TURNED
             width, height = image.size
     except FileNotFoundError:
@@ -124,14 +131,15 @@ def picture_size(path: Path) -> tuple[int, int]:
         ) from None
     except UnidentifiedImageError:
         raise DataError(f"{path}: not a picture, expected one to read the size from") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    # A header alone can claim any size; which errors a damaged one raises is the library's affair.
+    except Exception as error:
         raise DataError(f"{path}: unreadable ({error}), expected a picture to read the size from") from None
     return (height, width) if turned else (width, height)
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_file(path, _LARGEST))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}, expected COCO ground truth (JSON)") from None
     except (ValueError, RecursionError) as error:
@@ -148,11 +156,14 @@ def _check_entries(
             if not isinstance(entry.get(name), kinds):
                 found = f"a {type(entry[name]).__name__} as {name!r}" if name in entry else f"no {name!r}"
                 raise DataError(f"{path}: {kind}[{number}] has {found}, expected {', '.join(fields)} as COCO has them")
+            if kinds is int and not -_LARGEST_ID <= entry[name] <= _LARGEST_ID:
+                raise DataError(
+                    f"{path}: {kind}[{number}] has {shown(entry[name])} as {name!r}, expected no more than 2^62"
+                )
 
 
 def _by_stem(images: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Mapping[str, Any], ...]]:
-    by_stem: dict[str, tuple[Mapping[str, Any], ...]] = {}
+    by_stem: dict[str, list[Mapping[str, Any]]] = {}
     for image in images:
-        stem = stem_of(image["file_name"])
-        by_stem[stem] = (*by_stem.get(stem, ()), image)
-    return by_stem
+        by_stem.setdefault(stem_of(image["file_name"]), []).append(image)
+    return {stem: tuple(entries) for stem, entries in by_stem.items()}

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from hrnetae.evaluation.results import Results
 from hrnetae.files.errors import DataError
+from hrnetae.foreign import read_file, shown
 from hrnetae.skeleton import COCO17, Skeleton
 
 _LARGEST_ID = 2**62
+_LARGEST = 1 << 32  # bytes
+_NUMBERS = frozenset((int, float))
 _WANTED = "image_id, category_id, keypoints, score (https://cocodataset.org/#format-results)"
 
 
@@ -42,7 +45,7 @@ def read_results(path: str | os.PathLike[str], skeleton: Skeleton = COCO17) -> R
 
 def _read_list(path: Path) -> list[Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_file(path, _LARGEST))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}, expected COCO results (JSON)") from None
     except (ValueError, RecursionError) as error:
@@ -83,13 +86,13 @@ def _numbers(path: str | os.PathLike[str], name: str, rows: Sequence[list[Any]],
 
 
 def _finite(rows: Sequence[list[Any]]) -> NDArray[np.float64] | None:
+    # Types first: NumPy would make text of all numbers beside one text, each as long as that.
+    if not all(set(map(type, row)) <= _NUMBERS for row in rows):
+        return None
     try:
-        array = np.array(rows)
-    except (ValueError, OverflowError):
+        array = np.array(rows, np.float64)
+    except OverflowError:  # a whole number of hundreds of digits
         return None
-    if array.ndim != 2 or array.dtype.kind not in "iuf":  # text would become numbers by astype, too
-        return None
-    array = array.astype(np.float64)
     return array if np.isfinite(array).all() else None
 
 
@@ -108,8 +111,7 @@ def _boxes(
 def _found(entry: Mapping[str, Any], name: str) -> str:
     if name not in entry:
         return f"no {name}"
-    text = json.dumps(entry[name])
-    return f"{text if len(text) <= 40 else text[:40] + ' ...'} as {name}"
+    return f"{shown(entry[name], 44, json.dumps)} as {name}"
 
 
 def _kind(value: Any) -> str:

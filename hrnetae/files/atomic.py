@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from hrnetae.files.errors import DataError
+from hrnetae.files.kernel_lock import is_at, try_lock, unlink_locked
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.(tmp|avi|mkv|mov|mp4)")  # of atomic_write, and of the videos that are written
 
 
 @contextmanager
@@ -25,13 +29,12 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
     """
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
-        with target.open("wb") as handle:
-            yield handle
+        with target.open("wb") as device:
+            yield device
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        handle = temporary.open("xb")
+        temporary, handle = open_temporary(target)
     except OSError as error:  # name the file that was asked for
         raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
@@ -41,8 +44,39 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
             if sync:
                 os.fsync(handle.fileno())
         temporary.replace(target)
+    except OSError as error:  # a full disk, say, of which Python names no file
+        if error.filename is not None or error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)  # gone already where all went well
+
+
+def open_temporary(target: Path, suffix: str = ".tmp") -> tuple[Path, BinaryIO]:
+    """A new hidden file beside ``target``, open and locked, so that `remove_leftovers` sees that it is worked on."""
+    while True:
+        temporary = temporary_name(target, suffix)
+        handle: BinaryIO = temporary.open("xb")
+        got = try_lock(handle)
+        if got is None or (got and is_at(handle, temporary)):
+            return temporary, handle
+        handle.close()  # taken for a leftover before it was locked
+
+
+def temporary_name(target: Path, suffix: str = ".tmp") -> Path:
+    """A hidden name beside ``target`` that nothing has yet."""
+    return target.with_name(f".{uuid.uuid4().hex}{suffix}")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder; those that are being written stay.
+
+    Where that cannot be told, as the file system knows no locks, they all stay.
+    """
+    for path in [path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)]:
+        with suppress(OSError), path.open("r+b") as handle:  # an error: gone meanwhile, or somebody else's, and stays
+            if try_lock(handle):
+                unlink_locked(path, handle)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -57,12 +91,12 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     if target.exists() and not target.is_file():
         return
     folder = folder_above(path)
-    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    probe = temporary_name(folder / target.name)
     try:
         probe.open("xb").close()
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from None
-    probe.unlink()
+    probe.unlink(missing_ok=True)
 
 
 def folder_above(path: str | os.PathLike[str]) -> Path:

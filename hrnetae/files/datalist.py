@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from hrnetae.files.errors import DataError
+from hrnetae.foreign import read_file
 
 FLIP_SUFFIX = "_flip"
+_LARGEST = 1 << 28  # bytes
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def read_datalist(path: str | os.PathLike[str]) -> Datalist:
     """
     name = os.fspath(path)
     try:
-        data = Path(name).read_bytes()
+        data = read_file(name, _LARGEST)
     except FileNotFoundError:
         raise DataError(f"{name}: no such file, expected a datalist (text, one npz path per line)") from None
     except OSError as error:

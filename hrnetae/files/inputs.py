@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrnetae.files.errors import DataError
-from hrnetae.files.npz import DAMAGE
+from hrnetae.files.npz import DAMAGE, check_claims, dtype_name, fill, read_header
+from hrnetae.foreign import check_regular, shown
 
 INPUT_KEY = "input_0"
 _SUFFIX = ".npy"
+_DESCRS = ("|u1", "<u1", ">u1", "=u1", "u1")
 _EXPECTED = "expected uint8 (3, H, W)"
 
 
@@ -26,7 +28,9 @@ def read_input(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """
     name = os.fspath(path)
     try:
+        check_regular(name)
         with zipfile.ZipFile(name) as archive:
+            check_claims(name, archive)
             members = [member for member in archive.infolist() if member.filename.endswith(_SUFFIX)]
             if not members:
                 raise DataError(f"{name}: no arrays in it, expected a picture under {INPUT_KEY}")
@@ -44,18 +48,18 @@ def read_input(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 def _read_picture(name: str, member: IO[bytes], info: zipfile.ZipInfo) -> NDArray[np.uint8]:
     key = info.filename.removesuffix(_SUFFIX)
-    version = np.lib.format.read_magic(member)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read_header(member)
-    if dtype != np.uint8 or len(shape) not in (3, 4) or shape[-3] != 3 or (len(shape) == 4 and shape[0] != 1):
-        raise DataError(f"{name}: {key} is {_what(dtype, shape)}, {_EXPECTED}")
-    size = math.prod(shape)
-    if not size or info.file_size - member.tell() != size:
-        held = info.file_size - member.tell()
-        raise DataError(f"{name}: {key} is {_what(dtype, shape)} in {held} bytes, {_EXPECTED} in {size}")
-    values = np.frombuffer(member.read(), np.uint8)
+    shape, fortran, descr = read_header(member)
+    whole = isinstance(shape, tuple) and all(type(length) is int and length > 0 for length in shape)
+    of_picture = whole and len(shape) in (3, 4) and shape[-3] == 3 and (len(shape) == 3 or shape[0] == 1)
+    if descr not in _DESCRS or not of_picture:
+        raise DataError(f"{name}: {key} is {_what(descr, shape)}, {_EXPECTED}")
+    size, held = math.prod(shape), info.file_size - member.tell()
+    if held != size:
+        raise DataError(f"{name}: {key} is {_what(descr, shape)} in {held} bytes, {_EXPECTED} in {size}")
+    values = np.empty(size, np.uint8)
+    fill(member, values.data)
     return values.reshape(shape, order="F" if fortran else "C").reshape(shape[-3:])
 
 
-def _what(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
-    return f"{'an object array' if dtype.hasobject else dtype} {shape}"
+def _what(descr: Any, shape: Any) -> str:
+    return f"{dtype_name(descr)} {shown(shape)}"

@@ -9,19 +9,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hrnetae.files.atomic import folder_above
 from hrnetae.files.errors import DataError, first_names
+from hrnetae.files.lock import beside
+from hrnetae.foreign import read_file, shown
 
 FORMAT = "hrnetae model 1"
 ONNX_NAME = "mod.onnx"
 MANIFEST_NAME = "mod.json"
+_STAGED, _ASIDE = "new", "old"  # beside a folder while it is replaced
+_LARGEST_MANIFEST = 1 << 28  # bytes; the vendor's graph goes by the same name
+_LARGEST_SIDE = 1 << 31
 _VENDOR_SUFFIXES = (".so", ".params")
 
 
@@ -99,7 +102,7 @@ def read_manifest(path: Path) -> Manifest | None:
     kind.
     """
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_file(path, _LARGEST_MANIFEST))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -118,8 +121,7 @@ def read_manifest(path: Path) -> Manifest | None:
 def check_target(folder: Path) -> None:
     """Raise now what `write_model` would raise after the long work.
 
-    Errors: DataError for a folder with other content, which would be lost, and for a path through a file; OSError where
-    nothing can be written.
+    Errors: DataError for a folder with other content, which would be lost.
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: a file, expected a folder to write the model to")
@@ -132,30 +134,41 @@ def check_target(folder: Path) -> None:
             raise DataError(
                 f"{folder}: holds {first_names(strange)}, expected a new or empty folder, or one that vamc made"
             )
-    probe = folder_above(folder) / f".{uuid.uuid4().hex}.tmp"
-    try:
-        probe.mkdir()
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(folder)) from None
-    probe.rmdir()
+
+
+def mend_model(folder: Path) -> None:
+    """Finish what a killed `write_model` began: an earlier model that stepped aside comes back if nothing replaced it.
+
+    The caller holds the lock of ``folder`` (`lock_file`), so that nobody is at work there. Errors: OSError.
+    """
+    target = folder.resolve()
+    staged, aside = beside(target, _STAGED), beside(target, _ASIDE)
+    if aside.exists() and not target.exists():
+        aside.rename(target)
+    for left in (staged, aside):
+        if left.exists():
+            shutil.rmtree(left)
 
 
 def write_model(folder: Path, onnx: bytes, manifest: Manifest) -> None:
     """Write mod.onnx and mod.json into a folder that appears under its name when both are whole.
 
-    An earlier model in the folder is replaced; an error leaves it as it was.
-    Errors: DataError and OSError as `check_target`.
+    An earlier model in the folder is replaced; an error leaves it as it was. The caller holds the folder's lock.
+    Errors: DataError as `check_target`; OSError.
     """
+    mend_model(folder)
     check_target(folder)
     target = folder.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_name(f".{uuid.uuid4().hex}.tmp")
-    staged.mkdir()
+    staged = beside(target, _STAGED)
     try:
+        staged.mkdir()
         (staged / ONNX_NAME).write_bytes(onnx)
         text = json.dumps(manifest.to_dict(), indent=1, ensure_ascii=False) + "\n"
         (staged / MANIFEST_NAME).write_text(text, encoding="utf-8")
         _swap(staged, target)
+    except OSError as error:  # not all of Python's name the file
+        raise type(error)(error.errno, error.strerror, str(folder)) from None
     finally:
         shutil.rmtree(staged, ignore_errors=True)  # gone already where all went well
 
@@ -165,7 +178,7 @@ def _swap(staged: Path, target: Path) -> None:
     if not target.exists():
         staged.rename(target)
         return
-    aside = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    aside = beside(target, _ASIDE)
     target.rename(aside)
     try:
         staged.rename(target)
@@ -178,7 +191,7 @@ def _swap(staged: Path, target: Path) -> None:
 
 def _ours(manifest: Path) -> bool:
     try:
-        data = json.loads(manifest.read_bytes())
+        data = json.loads(read_file(manifest, _LARGEST_MANIFEST))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(data, dict) and data.get("format") == FORMAT
@@ -247,6 +260,8 @@ def _tensors(value: Any, name: str) -> tuple[TensorInfo, ...]:
     for one in _of_kind(value, list, name):
         shape = _of_kind(_of_kind(one, dict, name)["shape"], list, name)
         sizes = tuple(_of_kind(size, int, name) for size in shape)
+        if not all(type(size) is int and 0 <= size < _LARGEST_SIDE for size in sizes):
+            raise ValueError(f"{name} with shape {shown(shape)}")
         found.append(TensorInfo(_of_kind(one["name"], str, name), sizes, _of_kind(one["dtype"], str, name)))
     return tuple(found)
 

@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -27,6 +28,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hrnetae.files.atomic import atomic_write
 from hrnetae.files.errors import DataError, first_names
+from hrnetae.foreign import open_without_waiting, shown, size_of_regular
 
 Maps = NDArray[np.floating[Any]]
 
@@ -36,6 +38,7 @@ _LENGTH_FORMATS = {b"\x01\x00": "<H", b"\x02\x00": "<I"}  # of the header, by th
 _LONGEST_HEADER = 4096
 _SUFFIX = ".npy"
 _LARGEST_PLAIN = 1 << 28  # bytes; a larger file is not read in one go
+_LARGEST_INFLATED = 1 << 28  # bytes of all arrays in a compressed file
 _CACHE_LINE = 64
 _USUAL_START = 190  # of the first array's values in what numpy.savez writes
 # Of the zip format: the end record, a member's entry in the directory, the header in front of a member.
@@ -148,8 +151,9 @@ class _Layout(NamedTuple):
 
 def _read_plain(name: str, verify: bool, buffer: ReadBuffer) -> tuple[Maps, ...] | None:
     """The stages of an archive that is plain and in order; None for any other file."""
-    with open(name, "rb", buffering=0) as file:  # noqa: PTH123 (a Path would cost as much as the open)
-        size = os.fstat(file.fileno()).st_size
+
+    with open(name, "rb", buffering=0, opener=open_without_waiting) as file:
+        size = size_of_regular(file.fileno(), name)
         if not _END.size <= size <= _LARGEST_PLAIN:
             return None
         data = buffer.room(size)
@@ -208,7 +212,7 @@ def _plain_members(data: memoryview) -> dict[bytes, _Member] | None:
 def _plain_layout(start: bytes) -> _Layout | None:
     """What the first bytes of a member say, to the end of its npy header; None unless they are as usual."""
     try:
-        shape, fortran, descr = _read_header(io.BytesIO(start))
+        shape, fortran, descr = read_header(io.BytesIO(start))
         dtype = _check_header("", shape, descr)
     except ValueError:
         return None
@@ -223,16 +227,16 @@ def _plain_layout(start: bytes) -> _Layout | None:
 
 def _read_archive(name: str) -> tuple[Maps, ...]:
     with zipfile.ZipFile(name) as archive:
+        check_claims(name, archive)
         keys = _stage_keys(name, archive.namelist())
         return tuple(_read_member(name, archive, key) for key in keys)
 
 
 def _stage_keys(name: str, members: Sequence[str]) -> list[str]:
     found = [member.removesuffix(_SUFFIX) for member in members]
-    keys: list[str] = []
-    while f"{_PREFIX}{len(keys)}" in found:
-        keys.append(f"{_PREFIX}{len(keys)}")
-    strays = [key for key in found if key.startswith(_PREFIX) and key not in keys]
+    count = len(set(found))
+    keys = list(takewhile(frozenset(found).__contains__, (f"{_PREFIX}{number}" for number in range(count))))
+    strays = {key for key in found if key.startswith(_PREFIX)} - frozenset(keys)
     if not keys or strays:
         has = f"keys {first_names(found)}" if found else "no arrays"
         raise DataError(f"{name}: {has}, expected output_0 (and output_1 for a second stage)")
@@ -240,21 +244,31 @@ def _stage_keys(name: str, members: Sequence[str]) -> list[str]:
 
 
 def _read_member(name: str, archive: zipfile.ZipFile, key: str) -> Maps:
-    info = archive.getinfo(key + _SUFFIX if key + _SUFFIX in archive.namelist() else key)
+    info = archive.NameToInfo.get(key + _SUFFIX) or archive.getinfo(key)
     with archive.open(info) as member:
-        shape, fortran, descr = _read_header(member)
+        shape, fortran, descr = read_header(member)
         dtype = _check_header(f"{name}: {key}", shape, descr)
         count = math.prod(shape)
         if info.file_size - member.tell() != count * dtype.itemsize:
             held = f"{info.file_size - member.tell()} bytes for shape {shape} of {dtype}"
             raise DataError(f"{name}: {key} has {held}, expected {count * dtype.itemsize}")
         flat = np.empty(count, dtype)
-        _fill(member, flat.view(np.uint8).data)
+        fill(member, flat.view(np.uint8).data)
     array = flat.astype(dtype.newbyteorder("="), copy=False).reshape(shape, order="F" if fortran else "C")
     return array[0] if array.ndim == 4 else array
 
 
-def _read_header(member: IO[bytes]) -> tuple[Any, Any, Any]:
+def check_claims(name: str, archive: zipfile.ZipFile) -> None:
+    """Raise DataError where the members would be far more, read, than the file is: bombs, or one piece many times."""
+    claimed = sum(info.file_size for info in archive.infolist())
+    if claimed > max(Path(name).stat().st_size, _LARGEST_INFLATED):
+        raise DataError(
+            f"{name}: members of {claimed} bytes in all, expected no more than the file has, or {_LARGEST_INFLATED} "
+            "where it is compressed"
+        )
+
+
+def read_header(member: IO[bytes]) -> tuple[Any, Any, Any]:
     """The npy header's shape, fortran_order and descr, as they stand there (a literal, never evaluated)."""
     start = member.read(8)
     if start[:6] != b"\x93NUMPY" or start[6:] not in _LENGTH_FORMATS:
@@ -273,21 +287,21 @@ def _read_header(member: IO[bytes]) -> tuple[Any, Any, Any]:
 def _check_header(what: str, shape: Any, descr: Any) -> np.dtype[Any]:
     """The dtype that ``descr`` means, or an error that says what the array is instead of a stage's maps."""
     if not isinstance(descr, str) or descr[1:] not in _KINDS or descr[0] not in "<>=":
-        raise DataError(f"{what} has dtype {_dtype_name(descr)}, expected float16 or float32")
+        raise DataError(f"{what} has dtype {dtype_name(descr)}, expected float16 or float32")
     whole = isinstance(shape, tuple) and all(type(length) is int and length > 0 for length in shape)
     if not whole or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
-        raise DataError(f"{what} has shape {shape}, expected (C, H, W) or (1, C, H, W)")
+        raise DataError(f"{what} has shape {shown(shape)}, expected (C, H, W) or (1, C, H, W)")
     return np.dtype(descr)
 
 
-def _dtype_name(descr: Any) -> str:
+def dtype_name(descr: Any) -> str:
     try:
         return np.dtype(descr).name if isinstance(descr, str) else "of several fields"
-    except TypeError:
-        return repr(descr)
+    except (TypeError, ValueError):
+        return shown(descr)
 
 
-def _fill(member: IO[bytes], buffer: memoryview) -> None:
+def fill(member: IO[bytes], buffer: memoryview) -> None:
     """Read an array's bytes in place; the archive checks their CRC at the end."""
     done = 0
     while done < len(buffer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,14 +12,16 @@ from numpy.typing import NDArray
 
 from hrnetae.files.atomic import atomic_write
 from hrnetae.files.errors import DataError
+from hrnetae.files.picture_headers import JPEG_ALONE, JPEG_MARKER, JPEG_START, PNG_START, read_header
+from hrnetae.foreign import read_file
 
 PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
-_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xd9"
-# A marker is FF and its code. Within a scan FF 00 is a byte of FF, D0 to D7 start the decoder anew; FF FF is filling.
-_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
-_JPEG_ALONE = (b"\x01", b"\xd8")  # markers without a segment
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
+# What may be decoded. Both bounds are far above what cameras make; a file of a kilobyte can claim any size.
+_MOST_PIXELS = 1 << 27
+_MOST_SCANNED = 1 << 30  # pixels times scans of a JPEG, each of which goes over all of them
+_LARGEST = 1 << 30  # bytes
+_JPEG_END, _PNG_END = b"\xd9", b"IEND"
 _PNG_FRAME = 12  # bytes of a chunk around its content: length, kind and checksum
 
 
@@ -30,11 +31,12 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     As ``cv2.imread`` reads by default: turned as its EXIF orientation says, grey pictures with three equal channels,
     an alpha channel left out, 16 bits cut to the upper 8.
     Errors: DataError, which names the file: missing, not a picture, or a JPEG or PNG whose end is missing (OpenCV would
-    fill it up with grey); and as `require_cv2`.
+    fill it up with grey), or one that claims more than 2^27 pixels; and as `require_cv2`.
     """
     cv2 = require_cv2()
     name = os.fspath(path)
     data = _read_bytes(name)
+    _check_size(name, data)
     if _is_cut_off(data):
         raise DataError(f"{name}: the end of the file is missing, expected a complete picture")
     picture = _decode(cv2, data)
@@ -108,7 +110,7 @@ def silence_opencv() -> None:
 
 def _read_bytes(name: str) -> bytes:
     try:
-        return Path(name).read_bytes()
+        return read_file(name, _LARGEST)
     except FileNotFoundError:
         raise DataError(f"{name}: no such file, expected a picture") from None
     except OSError as error:
@@ -117,7 +119,7 @@ def _read_bytes(name: str) -> bytes:
 
 def _decode(cv2: Any, data: bytes) -> NDArray[np.uint8] | None:
     """BGR pixels, or None. From memory: OpenCV's own reading of files cannot open every name, and complains aloud."""
-    if not data:
+    if read_header(data) is None:  # OpenCV knows more formats than the five; nobody has judged their sizes
         return None
     try:
         picture: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -126,28 +128,43 @@ def _decode(cv2: Any, data: bytes) -> NDArray[np.uint8] | None:
     return picture
 
 
+def _check_size(name: str, data: bytes) -> None:
+    """Raise DataError for a picture that claims too many pixels, before any memory is taken for them."""
+    header = read_header(data)
+    if header is None:
+        return
+    pixels = header.width * header.height
+    if pixels > _MOST_PIXELS:
+        raise DataError(f"{name}: {header.width} x {header.height} pixels, expected up to {_MOST_PIXELS} in all")
+    if pixels * header.scans > _MOST_SCANNED:
+        raise DataError(
+            f"{name}: {header.scans} scans over {header.width} x {header.height} pixels, expected a picture that is "
+            "decoded in seconds"
+        )
+
+
 def _is_cut_off(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end mark. Bytes after the mark do no harm."""
-    if data.startswith(_JPEG_START):
+    if data.startswith(JPEG_START):
         return not _jpeg_ends(data)
-    return data.startswith(_PNG_START) and not _png_ends(data)
+    return data.startswith(PNG_START) and not _png_ends(data)
 
 
 def _jpeg_ends(data: bytes) -> bool:
     """Whether the JPEG's own end mark is there. Segments are stepped over: a thumbnail in one has a mark of its own."""
     at = 2
-    while marker := _JPEG_MARKER.search(data, at):
+    while marker := JPEG_MARKER.search(data, at):
         if marker[1] == _JPEG_END:
             return True
         at = marker.end()
-        if marker[1] not in _JPEG_ALONE:
+        if marker[1] not in JPEG_ALONE:
             at += int.from_bytes(data[at : at + 2])
     return False
 
 
 def _png_ends(data: bytes) -> bool:
     """Whether the chunks lead to the last one. The letters of its kind may stand in the content of others."""
-    at = len(_PNG_START)
+    at = len(PNG_START)
     while (kind := data[at + 4 : at + 8]) and kind != _PNG_END:
         at += _PNG_FRAME + int.from_bytes(data[at : at + 4])
     return kind == _PNG_END

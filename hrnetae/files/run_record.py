@@ -16,33 +16,36 @@ from typing import Any
 
 from hrnetae.files.atomic import atomic_write
 from hrnetae.files.errors import DataError
+from hrnetae.foreign import read_file, shown
 
 RECORD_NAME = "run.json"
 FORMAT = "hrnetae run 2"
 _SUFFIX = ".npz"
+_LARGEST = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
 class RunRecord:
     """What the bytes of a folder's outputs depend on, all of them alike.
 
-    verb: which driver (vamp, runstream). backend: what ran the network, in words. dtype: of the outputs.
+    verb: which driver (convert-image, vamp, runstream). backend: what did the work, in words. dtype: of the outputs.
     model, vdsp_params, inputs: sha256 of the ONNX file, of the preprocessing's file and of the inputs' names in their
-    order (None where the outputs go by name).
+    order (None where the outputs go by name; convert-image has neither model nor preprocessing).
     """
 
     verb: str
     backend: str
     dtype: str
-    model: str
-    vdsp_params: str
+    model: str | None = None
+    vdsp_params: str | None = None
     inputs: str | None = None
 
 
 def write_record(folder: Path, record: RunRecord, outputs: Mapping[str, str]) -> None:
     """Write run.json; the folder is made if need be.
 
-    outputs: by their file names, the inputs that they are made from, see ``input_identity``. Errors: OSError.
+    outputs: by their file names, the inputs that they are made from, see ``input_identity``; "" for those that are
+    going to be removed. Errors: OSError.
     """
     content = {"format": FORMAT, **vars(record), "outputs": dict(outputs)}
     with atomic_write(folder / RECORD_NAME) as handle:
@@ -56,7 +59,7 @@ def check_record(folder: Path, record: RunRecord) -> None:
     """
     path = folder / RECORD_NAME
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_file(path, _LARGEST))
     except FileNotFoundError:
         if folder.is_dir() and any(entry.suffix == _SUFFIX for entry in folder.iterdir()):
             raise DataError(f"{folder}: outputs without {RECORD_NAME}, expected those of an earlier run") from None
@@ -76,6 +79,16 @@ def check_record(folder: Path, record: RunRecord) -> None:
         )
 
 
+def check_verb(folder: Path, verb: str) -> None:
+    """Make sure that the folder's outputs, if it has any, are not those of another driver: perhaps this one's inputs.
+
+    Errors: DataError.
+    """
+    found = _found(folder)
+    if found is not None and found.get("verb") != verb:
+        raise DataError(f"{folder / RECORD_NAME}: made by {_short(found.get('verb'))}, expected a folder for {verb}")
+
+
 def is_record_of(folder: Path, record: RunRecord) -> bool:
     """Whether the folder has a record, and of a run like ``record``."""
     found = _found(folder)
@@ -89,7 +102,7 @@ def recorded_outputs(folder: Path) -> dict[str, str]:
     """
     found = _found(folder)
     outputs = {} if found is None else found["outputs"]
-    return {name: str(made_from) for name, made_from in outputs.items() if _is_plain(name)}
+    return {name: shown(made_from, 1 << 16, str) for name, made_from in outputs.items() if _is_plain(name)}
 
 
 def input_identity(path: Path) -> str | None:
@@ -122,13 +135,13 @@ def sha256_of_names(names: tuple[str, ...]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = shown(value, 64, str)
     return text if len(text) < 64 else text[:12]
 
 
 def _found(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / RECORD_NAME).read_bytes())
+        found = json.loads(read_file(folder / RECORD_NAME, _LARGEST))
     except (OSError, ValueError, RecursionError):
         return None
     return found if _is_record(found) else None

@@ -6,6 +6,7 @@ checkpoint's suffix tells) and no dataset.type, and its workspace has a work_dir
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ from types import MappingProxyType
 from typing import Any
 
 from hrnetae.files.errors import DataError
+from hrnetae.files.yaml_files import read_yaml
+from hrnetae.foreign import shown
 
 DTYPES = ("fp32", "fp16", "int8")
 CALIBRATE_MODES = ("max", "kl_divergence", "percentile", "mse")
 _FRONTENDS = MappingProxyType(
     {".onnx": "onnx", ".pt": "pytorch", ".pth": "pytorch", ".h5": "keras", ".pb": "tensorflow", ".weights": "darknet"}
 )
+_MOST = (1 << 31) - 1  # of anything that is counted
 _TYPO = "alibrate_mode"  # stands so in published files
 
 # What we read: dotted keys. The rest of the known ones steers the vendor's compiler and is kept without effect.
@@ -177,17 +181,7 @@ def read_vamc_config(path: str | os.PathLike[str]) -> VamcConfig:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(file.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{file}: no such file, expected a build file (YAML)") from None
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror or error}, expected a readable build file") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{file}: no YAML ({problem}), expected a build file") from None
+    data = read_yaml(file, "a build file")
     if not isinstance(data, dict):
         raise DataError(f"{file}: {_kind(data)}, expected a build file with the keys name, frontend, backend ...")
     return data
@@ -227,7 +221,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+    plain = value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
+    return value if plain else str(value)
 
 
 @dataclass(frozen=True)
@@ -255,7 +250,7 @@ class _Reader:
         return value
 
     def error(self, key: str, value: Any, expected: str) -> DataError:
-        return DataError(f"{self.file}: {key} is {_shown(value)}, expected {expected}")
+        return DataError(f"{self.file}: {key} is {shown(value)}, expected {expected}")
 
     def text(self, key: str) -> str:
         value = self.need(key)
@@ -369,17 +364,12 @@ class _Reader:
 
 
 def _is_count(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _MOST
 
 
 def _is_plain(text: str) -> bool:
     """Whether a file could have this name: no NUL, no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _kind(data: Any) -> str:

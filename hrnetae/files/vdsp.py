@@ -16,13 +16,13 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from hrnetae.files.errors import DataError
+from hrnetae.foreign import read_file, shown
 from hrnetae.geometry import MOST_SIDE
 
 Triple = tuple[float, float, float]
@@ -93,6 +93,7 @@ _ALIASES = MappingProxyType(
 )
 _EDGES = ("PaddingLeft", "PaddingRight", "PaddingTop", "PaddingBottom")
 _DEFAULT_PADDING = 114
+_LARGEST = 1 << 24  # bytes of a file
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _IMAGENET = (0.485, 0.456, 0.406, 0.229, 0.224, 0.225)
 
@@ -157,7 +158,7 @@ def read_vdsp_params(path: str | os.PathLike[str]) -> VdspParams:
 
 def _read_json(name: str) -> Mapping[str, Any]:
     try:
-        content = json.loads(Path(name).read_text(encoding="utf-8-sig"))
+        content = json.loads(read_file(name, _LARGEST).decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{name}: no such file, expected vdsp parameters (JSON)") from None
     except OSError as error:
@@ -256,11 +257,13 @@ class _Reader:
 
     def kind(self) -> str:
         known = dict(_OP_TYPES) | {str(number): kind for number, kind in _OP_NUMBERS.items()}
-        for spelling in (str(self.operator), f"FUSION_OP_{self.operator}"):
-            if spelling in known:
-                return known[spelling]
+        if isinstance(self.operator, (str, int)):
+            for spelling in (str(self.operator), f"FUSION_OP_{self.operator}"):
+                if spelling in known:
+                    return known[spelling]
         raise DataError(
-            f"{self.name}: operator {self.operator} has no counterpart on the CPU, expected one of {', '.join(known)}"
+            f"{self.name}: operator {shown(self.operator, write=str)} has no counterpart on the CPU, "
+            f"expected one of {', '.join(known)}"
         )
 
     def take(self, key: str) -> Any:
@@ -408,5 +411,4 @@ def _numbers(values: Triple) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shown(value, write=json.dumps)

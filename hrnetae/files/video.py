@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hrnetae.files.atomic import open_temporary
 from hrnetae.files.errors import DataError
 from hrnetae.files.pictures import require_cv2
 
@@ -31,9 +31,10 @@ class VideoFile:
         self.size = size
         self._open = True
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+        self._temporary, self._handle = open_temporary(path, path.suffix)  # OpenCV writes over it
         self._writer: Any = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter_fourcc(*codec), fps, size)
         if not self._writer.isOpened():
+            self._handle.close()
             self._temporary.unlink(missing_ok=True)
             raise DataError(
                 f"{path}: OpenCV cannot write {codec!r} in {path.suffix!r}, expected a codec that it has, as {CODEC} "
@@ -55,6 +56,7 @@ class VideoFile:
         if self._open:
             self._open = False
             self._writer.release()
+            self._handle.close()
             self._temporary.replace(self.path)
 
     def discard(self) -> None:
@@ -62,4 +64,5 @@ class VideoFile:
         if self._open:
             self._open = False
             self._writer.release()
+            self._handle.close()
             self._temporary.unlink(missing_ok=True)

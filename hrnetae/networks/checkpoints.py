@@ -10,6 +10,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, BinaryIO
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from hrnetae.files.errors import DataError, first_names
+from hrnetae.foreign import check_regular, shown
 from hrnetae.networks.hrnet import Architecture, PoseNetwork
 from hrnetae.networks.layouts import canonical_names, check_fit, deduce_architecture, refuse_others
 
@@ -35,8 +37,10 @@ _LEGACY_NAMES = (
     "numpy.dtype",
     "numpy.ndarray",
 )
-_MAGIC = (b"PK", b"\x80\x02\x8a\nl\xfc\x9c")  # what torch.save begins a file with: zip; before 1.6
+_ZIP = b"PK"
+_MAGIC = (_ZIP, b"\x80\x02\x8a\nl\xfc\x9c")  # what torch.save begins a file with: zip; before 1.6
 _TORCHSCRIPT = "constants.pkl"  # a member that only such archives have
+_LONGEST_NAME = 1000
 _WORDS = 100  # characters of torch's reasons in a message
 _TRUSTED = (
     "where you trust it, load it with the code that wrote it and save torch.save(model.state_dict(), 'weights.pth')"
@@ -87,8 +91,10 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Errors: DataError that names the file.
     """
     try:
+        check_regular(path)
         with open(path, "rb") as stream:  # noqa: PTH123 (any path-like)
             content = _load(path, stream)
+            size = os.fstat(stream.fileno()).st_size
     except FileNotFoundError:
         raise DataError(f"{path}: no such file, expected a checkpoint") from None
     except OSError as error:
@@ -96,13 +102,28 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         raise DataError(f"{path}: holds {_kind(content)}, expected a state dict or a checkpoint around one")
     state = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), content)
-    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
-        keys = first_names([str(key) for key in content])
+        keys = first_names([shown(key, write=str) for key in islice(content, 4)])
         raise DataError(
             f"{path}: no weights under {keys or 'no key'}, expected a state dict or a checkpoint around one"
         )
+    _check_sizes(path, tensors, size)
     return tensors
+
+
+def _check_sizes(path: str | os.PathLike[str], tensors: Mapping[str, Tensor], size: int) -> None:
+    """Raise DataError for tensors that are larger than the file of ``size`` bytes: copies would take memory for each.
+
+    A tensor may repeat one value without end (a stride of 0), and many may share the same values.
+    """
+    if sum(tensor.numel() for tensor in tensors.values()) > size:
+        raise DataError(f"{path}: tensors of more values than the file has bytes, expected weights that are in it")
+    for name, tensor in tensors.items():
+        if len(name) > _LONGEST_NAME:
+            raise DataError(f"{path}: a name of {len(name)} characters, expected those of a network's weights")
+        if tensor.device.type != "cpu":
+            raise DataError(f"{path}: {name} has no values ({tensor.device}), expected weights")
 
 
 def _load(path: str | os.PathLike[str], stream: BinaryIO) -> Any:
@@ -133,21 +154,37 @@ def _unreadable(path: str | os.PathLike[str], head: bytes, reason: str) -> DataE
 
 def _foreign_names(path: str | os.PathLike[str], stream: BinaryIO) -> list[str]:
     """What the file refers to outside of torch, harmless as it is. Errors: DataError where it is not."""
-    if not zipfile.is_zipfile(stream):
+    head = stream.read(8)
+    if not head.startswith(_ZIP):
         return list(_LEGACY_NAMES)
     try:
         with zipfile.ZipFile(stream) as archive:
             members = {name.rpartition("/")[2] for name in archive.namelist()}
+            _check_archive(path, archive, os.fstat(stream.fileno()).st_size)
         stream.seek(0)
         names = [] if _TORCHSCRIPT in members else sorted(get_unsafe_globals_in_checkpoint(stream))
-    except Exception:  # as above; reading it will say what is wrong
-        return []
+    except DataError:
+        raise
+    except Exception as error:  # as above
+        raise _unreadable(path, head, str(error)) from None
     if _TORCHSCRIPT in members:
         raise DataError(f"{path}: a TorchScript archive, expected a checkpoint with the weights alone")
     unsafe = [name for name in names if name not in _HARMLESS_NAMES and name.split(".")[0] not in _HARMLESS_PACKAGES]
     if unsafe:
         raise _unsafe(path, unsafe)
     return names
+
+
+def _check_archive(path: str | os.PathLike[str], archive: zipfile.ZipFile, size: int) -> None:
+    """Raise DataError for members that are more than the file of ``size`` bytes; torch.save compresses nothing.
+
+    torch reads archives with code of its own. With a comment behind the directory the two might find different ones.
+    """
+    claimed = sum(info.file_size for info in archive.infolist())
+    if claimed > size:
+        raise DataError(f"{path}: members of {claimed} bytes in {size}, expected them stored, as torch.save does")
+    if archive.comment:
+        raise DataError(f"{path}: an archive with a comment, expected a file that torch.save wrote")
 
 
 def _unsafe(path: str | os.PathLike[str], names: list[str]) -> DataError:
@@ -171,7 +208,7 @@ def _weight(weights: Mapping[str, Tensor], name: str) -> Tensor:
     tensor = weights.get(name)
     if tensor is None:
         return torch.zeros((), dtype=torch.int64)  # num_batches_tracked, which files of old torch lack
-    if name.endswith(".num_batches_tracked"):
+    if name.endswith(".num_batches_tracked") and not tensor.is_complex():
         return tensor.to(torch.int64)
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
         raise DataError(f"{name}: {tensor.dtype}, {tensor.layout}, expected plain floating-point weights")

@@ -6,6 +6,7 @@ Everything here looks at names and shapes alone. The one spelling is mmpose 0.x'
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from hrnetae.files.errors import DataError, first_names
@@ -17,6 +18,7 @@ BACKBONE = "backbone."
 HEAD = "keypoint_head."
 _WRAPPERS = ("module.", "model.", "1.")  # of DataParallel; of trainers; of the authors' float16 training
 _DROPPED = ("data_preprocessor.",)  # mean and std of the pictures, which the driver of the network applies
+_MOST_CHANNELS = 1 << 14
 _HEAD_PARTS = ("final_layer.", "final_layers.", "deconv_layers.")
 # What else may lie in a .pth file, told by a name that only it has. The first that matches counts.
 _OTHERS = (
@@ -73,7 +75,7 @@ def _one_spelling_of_hrnet_head(names: dict[str, str]) -> dict[str, str]:
     elif stages and stages <= {"weight", "bias"}:
         names = {old: name.replace(f"{HEAD}final_layers.", f"{HEAD}final_layer.") for old, name in names.items()}
     if len(set(names.values())) < len(names):
-        twice = sorted(name for name in set(names.values()) if list(names.values()).count(name) > 1)
+        twice = sorted(name for name, count in Counter(names.values()).items() if count > 1)
         raise DataError(f"{first_names(twice)} are there twice, under different names")
     return names
 
@@ -108,6 +110,10 @@ def deduce_architecture(shapes: Shapes, joints: int | None = None) -> Architectu
     stages = [f"{BACKBONE}stage{stage}" for stage in (2, 3, 4)]
     modules = [_count(shapes, f"{stage}.") for stage in stages]
     blocks = [_count(shapes, f"{BACKBONE}layer1."), *(_count(shapes, f"{stage}.0.branches.0.") for stage in stages)]
+    # Small numbers in a file could make a network without end: each block has weights, which must be there.
+    total = sum(count * (2 + stage) * blocks[1 + stage] for stage, count in enumerate(modules))
+    if total > len(shapes):
+        raise DataError(f"modules {modules} of {blocks[1:]} blocks, expected weights for all of them")
     return Architecture(
         width=_axis(shapes, f"{BACKBONE}stage2.0.branches.0.0.conv1.weight"),
         stem=_axis(shapes, f"{BACKBONE}conv1.weight"),
@@ -156,7 +162,7 @@ def _axis(shapes: Shapes, name: str) -> int:
     shape = shapes.get(name)
     if shape is None:
         raise DataError(f"{name} is missing, expected all weights of the network")
-    if len(shape) != 4 or not shape[0]:
+    if len(shape) != 4 or not 1 <= shape[0] <= _MOST_CHANNELS:
         raise DataError(f"{name}: shape {shape}, expected that of a convolution")
     return shape[0]
 

@@ -55,8 +55,8 @@ class SharedCounter:
 
     @property
     def value(self) -> int:
-        """What it is now."""
-        return int(self._cell.value)
+        """What it is now. Read without the lock, which a process that was killed may have taken with it."""
+        return int(self._cell.get_obj().value)
 
 
 class Batches:

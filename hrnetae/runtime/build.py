@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 
 from hrnetae.files.errors import DataError
-from hrnetae.files.model_folder import ONNX_NAME, Manifest, TensorInfo, check_target, write_model
+from hrnetae.files.lock import beside, lock_file
+from hrnetae.files.model_folder import ONNX_NAME, Manifest, TensorInfo, check_target, mend_model, write_model
 from hrnetae.files.vamc_config import VamcConfig
 from hrnetae.runtime import half
 from hrnetae.runtime.calibration import CalibrationResult, Progress, calibrate, list_calibration_files, make_feeds
+from hrnetae.runtime.calibration_state import CalibrationState
 from hrnetae.runtime.checkpoint import Checkpoint, load_checkpoint, runtime_errors, simplify
 from hrnetae.runtime.quantize import Plan, layers_to_skip, plan, quantize
 from hrnetae.runtime.ranges import PERCENTILE, find_range
+from hrnetae.runtime.recipe import KEY, find_built, recipe_of
 
 BACKEND = "onnxruntime"
 _FP32 = "float32"
@@ -32,6 +35,7 @@ class BuildReport:
 
     folder: where it lies. manifest: what its mod.json says. model_bytes: size of mod.onnx. seconds: it took.
     warnings: lines for the user. bad: one line for each calibration file that could not be used.
+    kept: it was there already.
     """
 
     folder: Path
@@ -40,9 +44,10 @@ class BuildReport:
     seconds: float
     warnings: tuple[str, ...]
     bad: tuple[str, ...]
+    kept: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: the manifest's fields and folder, model (the ONNX file), model_bytes, seconds, bad."""
+        """For JSON: the manifest's fields and folder, model (the ONNX file), model_bytes, seconds, bad, kept."""
         extra = {
             "folder": str(self.folder),
             "model": str(self.folder / ONNX_NAME),
@@ -50,8 +55,20 @@ class BuildReport:
             "seconds": round(self.seconds, 3),
             "warnings": list(self.warnings),
             "bad": list(self.bad),
+            "kept": self.kept,
         }
         return extra | self.manifest.to_dict()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a model is built from. files: calibration pictures. recipe: see recipe.py. warnings: lines for the user."""
+
+    config: VamcConfig
+    checkpoint: Checkpoint
+    files: Sequence[Path]
+    recipe: str
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -59,26 +76,87 @@ class _Built:
     model: Any
     execution: str
     calibration: Mapping[str, Any] | None = None
-    warnings: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
 
 
 def build(
-    config: VamcConfig, folder: Path | None = None, threads: int | None = None, progress: Progress | None = None
+    config: VamcConfig,
+    folder: Path | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    resume: bool = False,
 ) -> BuildReport:
     """Build the network of a build file and write its folder.
 
     folder: where to, in place of the file's own. threads: for calibration; None: every processor. progress: called with
     (calibration files done, in all).
+    resume: a model that is there whole and was made from the same network, settings and pictures is kept, and a
+    calibration that was stopped goes on; what it had counted lies beside the folder until the model is there.
     The built network is run once before it is written. The same input gives the same bytes.
-    Errors: DataError and OSError, in one line; nothing is written then.
+    Errors: DataError, also where another build writes the same folder, and OSError, in one line; no model is written or
+    changed then.
     """
     start = time.perf_counter()
     folder = config.folder if folder is None else folder
-    check_target(folder)
+    with lock_file(folder):
+        mend_model(folder)
+        check_target(folder)
+        source = _read_source(config)
+        state = CalibrationState(beside(folder.resolve(), "calibration"), source.recipe)
+        manifest = find_built(folder, source.recipe) if resume else None
+        if kept := manifest is not None:
+            bad = _left_out(config, manifest)
+        else:
+            if not resume:
+                state.remove()
+            try:
+                manifest, bad = _build_anew(source, folder, state, threads, progress)
+            except DataError:  # it will not become better
+                state.remove()
+                raise
+        state.remove()
+        size = (folder / ONNX_NAME).stat().st_size
+    return BuildReport(
+        folder=folder,
+        manifest=manifest,
+        model_bytes=size,
+        seconds=time.perf_counter() - start,
+        warnings=(*config.warnings, *source.warnings),
+        bad=bad,
+        kept=kept,
+    )
+
+
+def _read_source(config: VamcConfig) -> _Source:
+    """What the build file names, read and checked as far as can be told before the long work."""
     checkpoint = load_checkpoint(config)
+    files: Sequence[Path] = ()
+    warnings: tuple[str, ...] = ()
     if config.dtype == "int8":
-        built = _int8(config, checkpoint, threads, progress)
+        dataset = config.dataset
+        if dataset is None:
+            raise DataError(f"{config.file}: no dataset, expected pictures to calibrate int8 with")
+        files, wanted = list_calibration_files(dataset), dataset.get_data_num
+        if len(files) < wanted:
+            warnings = (f"{dataset.path}: {len(files)} files, though dataset.sampler.get_data_num is {wanted}",)
+    return _Source(config, checkpoint, files, recipe_of(config, checkpoint, files, _versions()), warnings)
+
+
+def _left_out(config: VamcConfig, manifest: Manifest) -> tuple[str, ...]:
+    """The calibration files that a model that is kept was built without."""
+    names = (manifest.calibration or {}).get("left_out", ())
+    return tuple(
+        f"{config.dataset.path / name}: of no use when the model was built" for name in names if config.dataset
+    )
+
+
+def _build_anew(
+    source: _Source, folder: Path, state: CalibrationState, threads: int | None, progress: Progress | None
+) -> tuple[Manifest, tuple[str, ...]]:
+    """Returns the manifest and a line for each calibration file that could not be used."""
+    config, checkpoint = source.config, source.checkpoint
+    if config.dtype == "int8":
+        built = _int8(source, state, threads, progress)
     elif config.dtype == "fp16":
         built = _Built(half.to_half(simplify(checkpoint.model, config.checkpoint)), half.EXECUTION)
     else:
@@ -92,7 +170,7 @@ def build(
         execution=built.execution,
         inputs=inputs,
         outputs=outputs,
-        source={"file": config.checkpoint.name, "sha256": checkpoint.sha256},
+        source={"file": config.checkpoint.name, "sha256": checkpoint.sha256, KEY: source.recipe},
         sha256=hashlib.sha256(onnx).hexdigest(),
         versions=_versions(),
         calibration=built.calibration,
@@ -100,23 +178,14 @@ def build(
         unknown=config.unknown,
     )
     write_model(folder, onnx, manifest)
-    return BuildReport(
-        folder=folder,
-        manifest=manifest,
-        model_bytes=len(onnx),
-        seconds=time.perf_counter() - start,
-        warnings=(*config.warnings, *built.warnings),
-        bad=built.bad,
-    )
+    return manifest, built.bad
 
 
-def _int8(config: VamcConfig, checkpoint: Checkpoint, threads: int | None, progress: Progress | None) -> _Built:
-    dataset, how = config.dataset, config.quantization
-    if dataset is None:
-        raise DataError(f"{config.file}: no dataset, expected pictures to calibrate int8 with")
-    files = list_calibration_files(dataset)
+def _int8(source: _Source, state: CalibrationState, threads: int | None, progress: Progress | None) -> _Built:
+    config, checkpoint, how = source.config, source.checkpoint, source.config.quantization
+    assert config.dataset is not None
     with _naming(config.file):
-        feeds = make_feeds(dataset, checkpoint.shapes)
+        feeds = make_feeds(config.dataset, checkpoint.shapes)
     _refuse_quantised(checkpoint.model, config.checkpoint)
     with _naming(config.file):
         skipped = layers_to_skip(checkpoint.model, how)
@@ -124,20 +193,15 @@ def _int8(config: VamcConfig, checkpoint: Checkpoint, threads: int | None, progr
     chosen = plan(simple, skipped)
     if not chosen.nodes:
         raise DataError(f"{config.checkpoint}: no layer to quantise, expected convolutions that are not all left out")
-    found = calibrate(simple, chosen.watched, files, feeds, how.calibrate_mode == "max", threads, progress)
+    extent_only = how.calibrate_mode == "max"
+    found = calibrate(simple, chosen.watched, source.files, feeds, extent_only, state, threads, progress)
     ranges = {
         name: find_range(histogram, how.calibrate_mode, how.percentile) for name, histogram in found.histograms.items()
     }
-    warnings: tuple[str, ...] = ()
-    if len(files) < dataset.get_data_num:
-        warnings = (
-            f"{dataset.path}: {len(files)} files, though dataset.sampler.get_data_num is {dataset.get_data_num}",
-        )
     return _Built(
         model=quantize(simple, chosen, ranges, how.per_channel),
         execution=_INT8,
         calibration=_describe(config, chosen, found),
-        warnings=warnings,
         bad=found.bad,
     )
 
@@ -162,6 +226,7 @@ def _describe(config: VamcConfig, chosen: Plan, found: CalibrationResult) -> dic
         "percentile": percentile,
         "per_channel": how.per_channel,
         "pictures": found.pictures,
+        "left_out": list(found.left_out),
         "quantized_nodes": len(chosen.nodes),
         "float_nodes": list(chosen.kept),
     }

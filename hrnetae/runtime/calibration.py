@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hrnetae.decoder import available_processors
 from hrnetae.files.errors import DataError
 from hrnetae.files.vamc_config import Dataset
+from hrnetae.runtime.calibration_state import CalibrationState
 from hrnetae.runtime.checkpoint import runtime_errors
 from hrnetae.runtime.histograms import Histogram
 from hrnetae.runtime.process_ops import ProcessOps
@@ -27,12 +28,13 @@ class CalibrationResult:
     """What the pictures gave.
 
     histograms: tensor name -> its histogram. pictures: how many took part. bad: one line for each that could not be
-    read, which left it out.
+    read, which left it out; left_out: their file names.
     """
 
     histograms: Mapping[str, Histogram]
     pictures: int
     bad: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def list_calibration_files(dataset: Dataset) -> list[Path]:
@@ -58,6 +60,7 @@ def calibrate(
     files: Sequence[Path],
     feeds: Callable[[Path], Feed],
     extent_only: bool,
+    state: CalibrationState,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> CalibrationResult:
@@ -65,23 +68,28 @@ def calibrate(
 
     model: onnx.ModelProto, float32. tensors: names of activations. feeds: a file -> the network's inputs, or DataError.
     extent_only: least and largest values are enough. Only one file's activations are in memory at a time.
-    Errors: DataError where no file can be read, and for activations that are not finite.
+    state: what it holds is not counted again, and it is kept up to date.
+    Errors: DataError where no file can be read, and for activations that are not finite; OSError where the state cannot
+    be written.
     """
-    histograms = {name: Histogram() for name in tensors}
+    counted = state.load(tensors)
     session = _open(_with_outputs(model, tensors), threads)
-    bad: list[str] = []
-    for done, file in enumerate(files, 1):
+    for file in files[counted.done :]:
         try:
             inputs = feeds(file)
         except DataError as error:
-            bad.append(str(error))
+            counted.bad.append(str(error))
+            counted.left_out.append(file.name)
         else:
-            _count(_run(session, tensors, inputs, file), histograms, extent_only, file)
+            _count(_run(session, tensors, inputs, file), counted.histograms, extent_only, file)
+        counted.done += 1
+        state.keep(counted)
         if progress is not None:
-            progress(done, len(files))
-    if len(bad) == len(files):
-        raise DataError(f"{bad[0]} (none of {len(files)} calibration files can be used)")
-    return CalibrationResult(histograms, len(files) - len(bad), tuple(bad))
+            progress(counted.done, len(files))
+    if len(counted.bad) == len(files):
+        raise DataError(f"{counted.bad[0]} (none of {len(files)} calibration files can be used)")
+    used = len(files) - len(counted.bad)
+    return CalibrationResult(counted.histograms, used, tuple(counted.bad), tuple(counted.left_out))
 
 
 def make_feeds(dataset: Dataset, shapes: Mapping[str, tuple[int, ...]]) -> Callable[[Path], Feed]:

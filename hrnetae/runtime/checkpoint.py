@@ -15,6 +15,7 @@ from hrnetae.files.vamc_config import VamcConfig
 
 LEAST_OPSET = 13  # from here on weights may have one scale per channel
 _OPSET = 17
+_NOT_WRITTEN = "serialization failed"  # what ONNX Runtime says of a full disk
 _IR_OF_FIXED_WEIGHTS = 4  # before it every weight had to be listed as an input
 
 
@@ -68,7 +69,8 @@ def simplify(model: Any, path: Path) -> Any:
     """The network with its constants folded and its batch normalisations merged into convolutions.
 
     ONNX Runtime's basic optimisations do it; they keep the standard operators, and nodes keep their names.
-    path: of the checkpoint, for messages. Errors: DataError for a network that ONNX Runtime does not take.
+    path: of the checkpoint, for messages. Errors: DataError for a network that ONNX Runtime does not take, and where
+    there is no room for a copy of it among the temporary files.
     """
     import onnx
     import onnxruntime
@@ -80,7 +82,12 @@ def simplify(model: Any, path: Path) -> Any:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(target)
         options.log_severity_level = 3
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        try:
+            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no common class below this one
+            if _NOT_WRITTEN not in str(error):
+                raise
+            raise DataError(f"{target}: could not be written, expected room for a copy of {path}") from None
         simple = onnx.load(str(target))
     used = {node.domain for node in simple.graph.node} | {""}
     kept = [opset for opset in simple.opset_import if opset.domain in used]

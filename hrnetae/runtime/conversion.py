@@ -6,7 +6,8 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from hrnetae.files.atomic import atomic_write, check_writable
 from hrnetae.files.datalist import FLIP_SUFFIX, is_flip, stem_of
 from hrnetae.files.errors import DataError
 from hrnetae.files.inputs import INPUT_KEY, read_input
+from hrnetae.files.lock import lock_file, lock_folder
 from hrnetae.files.npz import write_arrays
 from hrnetae.files.pictures import list_pictures, read_picture, require_cv2
+from hrnetae.files.run_record import RunRecord
+from hrnetae.runtime.output_folder import OutputFolder
 
 # Called with (pictures done, pictures in all).
 Progress = Callable[[int, int], None]
@@ -48,6 +52,7 @@ class ConvertReport:
 
     pictures: how many there are. files: the npz of those that could be read, in the list's order.
     kept: how many pictures were there already. failed: one line for each that could not be read.
+    warnings: one line each.
     """
 
     pictures: int
@@ -55,6 +60,7 @@ class ConvertReport:
     kept: int
     failed: tuple[str, ...]
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
@@ -63,10 +69,12 @@ def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
     Each npz holds input_0: uint8 (3, H, W), RGB, at the picture's own size, uncompressed. The datalist has their
     absolute paths, a picture and then its flip, sorted by the pictures' names; it names only what is there, and is not
     written where nothing is. Every file is whole or absent at any moment, and the bytes depend on the pictures alone.
+    run.json beside them tells which picture each was made from.
 
-    With ``resume`` a picture is left as it is when its files are whole and not older than it.
-    Errors: DataError for no pictures, for names that collide or cannot stand in the datalist, and where OpenCV is
-    missing; OSError where nothing can be written. A picture that cannot be read stops nothing: it is in the report.
+    With ``resume`` a picture is left as it is when its files are whole and it has not changed since.
+    Errors: DataError for no pictures, for names that collide or cannot stand in the datalist, where OpenCV is missing,
+    where another run writes to the same places, and, with ``resume``, for a folder that another program filled;
+    OSError where nothing can be written. A picture that cannot be read stops nothing: it is in the report.
     """
     started = time.perf_counter()
     require_cv2()
@@ -79,14 +87,39 @@ def convert(job: ConvertJob, progress: Progress | None = None) -> ConvertReport:
     if job.datalist is not None:
         _lines(path for paths in targets for path in paths)
         check_writable(job.datalist)
-    outcomes = _convert_all(job, pictures, targets, progress)
+    with lock_folder(job.save_dir), nullcontext() if job.datalist is None else lock_file(job.datalist):
+        folder = OutputFolder(job.save_dir, _record(), _inputs(pictures, targets), grows=True)
+        left = _begin(folder, targets, job.resume)
+        outcomes = _convert_all(job, pictures, targets, left, progress)
+        report = _end(job, targets, outcomes)
+    return replace(report, seconds=time.perf_counter() - started, warnings=folder.warnings)
+
+
+def _record() -> RunRecord:
+    return RunRecord(verb="convert-image", backend=f"OpenCV {require_cv2().__version__}", dtype="uint8")
+
+
+def _inputs(pictures: Sequence[Path], targets: Sequence[list[Path]]) -> dict[str, Path]:
+    return {path.name: picture for picture, paths in zip(pictures, targets, strict=True) for path in paths}
+
+
+def _begin(folder: OutputFolder, targets: Sequence[list[Path]], resume: bool) -> list[bool]:
+    """Take the folder over. Returns for each picture whether its files are to be left as they are if they are whole."""
+    names = [path.name for paths in targets for path in paths]
+    todo = {names[number] for number in folder.unfinished(Path.exists)} if resume else set(names)
+    folder.claim(sorted(todo))
+    return [todo.isdisjoint(path.name for path in paths) for paths in targets]
+
+
+def _end(job: ConvertJob, targets: Sequence[list[Path]], outcomes: Sequence[bool | str]) -> ConvertReport:
+    """Write the list of what is there."""
     failed = tuple(outcome for outcome in outcomes if isinstance(outcome, str))
     there = tuple(
         path for paths, outcome in zip(targets, outcomes, strict=True) if not isinstance(outcome, str) for path in paths
     )
     if job.datalist is not None and there:
         write_datalist(job.datalist, there)
-    return ConvertReport(len(pictures), there, outcomes.count(True), failed, time.perf_counter() - started)
+    return ConvertReport(len(targets), there, list(outcomes).count(True), failed, 0.0)
 
 
 def write_datalist(path: Path, files: Iterable[Path]) -> None:
@@ -137,15 +170,19 @@ def _check_names(pictures: Sequence[Path], use_flip: bool) -> None:
 
 
 def _convert_all(
-    job: ConvertJob, pictures: Sequence[Path], targets: Sequence[list[Path]], progress: Progress | None
+    job: ConvertJob,
+    pictures: Sequence[Path],
+    targets: Sequence[list[Path]],
+    left: Sequence[bool],
+    progress: Progress | None,
 ) -> list[bool | str]:
     """For each picture True where it was there already, False where it is new, or what was wrong with it."""
     outcomes: list[bool | str] = []
     pool = ThreadPoolExecutor(job.workers)
     try:
         futures: list[Future[bool]] = [
-            pool.submit(_convert_one, picture, paths, job.resume)
-            for picture, paths in zip(pictures, targets, strict=True)
+            pool.submit(_convert_one, picture, paths, keep)
+            for picture, paths, keep in zip(pictures, targets, left, strict=True)
         ]
         for future in futures:
             outcomes.append(_outcome(future))
@@ -163,9 +200,9 @@ def _outcome(future: Future[bool]) -> bool | str:
         return str(error)
 
 
-def _convert_one(picture: Path, paths: Sequence[Path], resume: bool) -> bool:
+def _convert_one(picture: Path, paths: Sequence[Path], keep: bool) -> bool:
     """Returns whether the files were there already. Errors: DataError for the picture, OSError for its files."""
-    if resume and _is_done(picture, paths):
+    if keep and _are_whole(paths):
         return True
     pixels = read_picture(picture)
     for path, planes in zip(paths, _planes_and_mirrored(pixels), strict=False):
@@ -182,11 +219,8 @@ def _planes_and_mirrored(pixels: NDArray[np.uint8]) -> Iterable[NDArray[np.uint8
     yield np.stack([cv2.flip(plane, 1) for plane in planes])
 
 
-def _is_done(picture: Path, paths: Sequence[Path]) -> bool:
+def _are_whole(paths: Sequence[Path]) -> bool:
     try:
-        made = picture.stat().st_mtime_ns
-        if any(path.stat().st_mtime_ns < made for path in paths):
-            return False
         return len({read_input(path).shape for path in paths}) == 1
     except (DataError, OSError):
         return False

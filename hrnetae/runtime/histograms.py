@@ -29,6 +29,19 @@ class Histogram:
         self.width = 0.0
         self._counts = np.zeros(BINS, np.int64)
 
+    @classmethod
+    def restored(
+        cls, low: float, high: float, width: float, count: int, zeros: int, counts: NDArray[np.int64]
+    ) -> Histogram:
+        """One that goes on where another was. counts: (BINS,) int64, see ``counts``. Errors: ValueError for others."""
+        if counts.shape != (BINS,) or counts.dtype != np.int64:
+            raise ValueError(f"counts: {counts.dtype} {counts.shape}, expected int64 ({BINS},)")
+        histogram = cls()
+        histogram.low, histogram.high, histogram.width = low, high, width
+        histogram.count, histogram.zeros = count, zeros
+        histogram._counts[:] = counts
+        return histogram
+
     def add(self, values: NDArray[np.float32], extent_only: bool = False) -> None:
         """Count float32 values of any shape. extent_only: low, high and count alone, which is faster.
 

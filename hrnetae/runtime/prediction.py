@@ -26,6 +26,7 @@ from hrnetae.evaluation.drawing import draw, write_corner
 from hrnetae.evaluation.results import Results
 from hrnetae.files.errors import DataError
 from hrnetae.files.frames import Frame, Frames, open_frames
+from hrnetae.files.lock import lock_folder
 from hrnetae.files.video import CODEC
 from hrnetae.params import DecodeParams
 from hrnetae.poses import Poses
@@ -150,9 +151,14 @@ class Prediction:
 
     def run(self, teller: Teller | None = None, progress: Progress | None = None) -> PredictReport:
         """Work until the source ends or ctrl-c comes. Errors: DataError, OSError, of any step; what was done is kept.
+        Where another run writes to ``out`` nothing is done.
 
         Ctrl-C a second time breaks off for good, with KeyboardInterrupt.
         """
+        with nullcontext() if self.files is None else lock_folder(self.files.folder):
+            return self._run(teller, progress)
+
+    def _run(self, teller: Teller | None, progress: Progress | None) -> PredictReport:
         start = time.perf_counter()
         interrupted = self._work(teller, progress)
         if self.files is not None:

@@ -22,12 +22,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hrnetae.files.errors import DataError
+from hrnetae.files.lock import Lock
 from hrnetae.runtime.batches import Batches, Counter, LocalCounter, SharedCounter
 from hrnetae.runtime.pipeline import Measurements, Pipeline, Steps
 from hrnetae.runtime.sessions import Session, SessionSettings
 
 _GLANCE = 0.1  # seconds between two looks at the progress
 _PATIENCE = 2.0  # seconds that a process gets to end by itself
+# What asks a run to end. It is the parent that is asked: a terminal's ctrl-c and systemd's SIGTERM reach all of them.
+_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Plan(Protocol):
@@ -43,7 +46,7 @@ class Work:
 
     onnx, sessions: the model, and the settings of each session; samples: their numbers, in the order of work.
     batch_size: samples that go through the network together. seconds: no batch is begun so long after the start.
-    one_by_one: the synchronous mode, see ``pipeline``.
+    one_by_one: the synchronous mode, see ``pipeline``. lock: of what is written; each process holds it, too.
     """
 
     onnx: Path
@@ -53,6 +56,7 @@ class Work:
     batch_size: int = 1
     seconds: float | None = None
     one_by_one: bool = False
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True)
@@ -153,21 +157,23 @@ class _Crew:
         self._done = SharedCounter(self._context)
         # Kept: a semaphore of ours would be gone before the processes have found it.
         self._batches = Batches(work.samples, work.batch_size, SharedCounter(self._context), work.seconds)
+        self._shares = [_share(work, number, processes) for number in range(processes)]
         self._lines: dict[Connection, SpawnProcess] = {}
-        with _ctrl_c_is_for_the_parent():
-            for number in range(processes):
-                share = _share(work, number, processes)
-                line, process = _start(self._context, share, self._batches, self._done)
-                self._lines[line] = process
 
     def run(self, progress: Callable[[int], None]) -> RunReport:
         try:
+            with _signals_are_for_the_parent():
+                for share in self._shares:
+                    line, process = _start(self._context, share, self._batches, self._done)
+                    self._lines[line] = process
             self._collect(_nobody)  # each says that its sessions are open
             begin = time.perf_counter()
             for line in self._lines:
                 line.send("go")
             reports = self._collect(progress)
             return RunReport(tuple(reports), time.perf_counter() - begin)
+        except BrokenPipeError:  # one that was killed before it heard what to do
+            raise DataError("a process of the run ended too early, before its work") from None
         finally:
             self._dismiss()
 
@@ -218,16 +224,19 @@ def _start(context: SpawnContext, work: Work, batches: Batches, done: SharedCoun
 
 
 @contextmanager
-def _ctrl_c_is_for_the_parent() -> Iterator[None]:
-    """Processes begun in here do not hear the ctrl-c that the terminal sends to all; the parent ends them."""
-    if threading.current_thread() is not threading.main_thread():
+def _signals_are_for_the_parent() -> Iterator[None]:
+    """Processes begun in here do not hear the signals that end a run, until they ignore them; the parent ends them.
+
+    New processes inherit what is blocked. What comes for the parent meanwhile waits until the end of the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # new processes inherit that it is ignored
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # ------------------------------------------------------------------------------------------- several processes: worker
@@ -235,7 +244,8 @@ def _ctrl_c_is_for_the_parent() -> Iterator[None]:
 
 def _worker(work: Work, batches: Batches, done: SharedCounter, line: Connection) -> None:
     """The life of a process: open, say so, wait for the word, work, report."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
     try:
         try:
             pipeline = _open(work, batches, done)
@@ -255,3 +265,5 @@ def _end_with_the_parent(line: Connection, pipeline: Pipeline) -> None:
     with suppress(EOFError, OSError):
         line.recv()
     pipeline.stop()
+    time.sleep(_PATIENCE)
+    os._exit(1)  # something hangs, a disk or a lock that a killed process had; nobody else would end this one

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +21,21 @@ from numpy.typing import NDArray
 from hrnetae.files.atomic import check_writable
 from hrnetae.files.datalist import FLIP_SUFFIX, stem_of
 from hrnetae.files.errors import DataError
+from hrnetae.files.lock import lock_folder
+from hrnetae.files.npz import ReadBuffer
 from hrnetae.files.pictures import list_pictures, read_picture, require_cv2
 from hrnetae.files.run_record import RunRecord, sha256_of
 from hrnetae.files.vdsp import VdspParams, read_vdsp_params
+from hrnetae.foreign import read_file
 from hrnetae.runtime.output_folder import OutputFolder
-from hrnetae.runtime.outputs import write_maps
+from hrnetae.runtime.outputs import is_finished, write_maps
 from hrnetae.runtime.preprocessing import Preprocessor
 from hrnetae.runtime.processes import RunReport, Work, run
 from hrnetae.runtime.sessions import CPU, SessionSettings, describe_backend, open_session
 
 Shapes = tuple[tuple[int, ...], ...]
+
+_LARGEST_INFO = 1 << 24  # bytes
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,10 @@ class Teller:
 
 
 class Runstream:
-    """A job whose model and files are there and fit together.
+    """A job whose model and files are there and fit together. In a ``with`` block, which keeps other runs out.
 
     pictures: all of them. todo: the numbers of those that are to be run. warnings: one line each.
-    Errors of the constructor: DataError, OSError; nothing is written by it.
+    Errors of the constructor: DataError, OSError; nothing is written by it but the lock of ``save_dir``.
     """
 
     def __init__(self, job: RunstreamJob) -> None:
@@ -91,27 +98,38 @@ class Runstream:
             raise DataError(f"{job.save_dir}: a file, expected a folder for the outputs")
         check_writable(self.pictures[0].output)
         inputs = {picture.output.name: picture.path for picture in self.pictures}
-        self._folder = OutputFolder(job.save_dir, self._record(), inputs, grows=True)
-        self.warnings += self._folder.warnings
-        self.todo = self._todo()
+        with ExitStack() as undo:
+            self._lock = undo.enter_context(lock_folder(job.save_dir))
+            self._folder = OutputFolder(job.save_dir, self._record(), inputs, grows=True)
+            self.warnings += self._folder.warnings
+            self.todo = self._todo()
+            self._held = undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
 
     def run(self, teller: Teller | None = None, progress: Callable[[int], None] | None = None) -> RunReport:
         """Run the pictures. Errors: as ``processes.run``."""
         job = self.job
-        self._folder.claim(self.pictures[number].output for number in self.todo)
+        self._folder.claim([self.pictures[number].output.name for number in self.todo])
         work = Work(
             onnx=self.network.onnx,
             sessions=(SessionSettings(job.provider, job.threads, job.device),),
             plan=PictureFiles(self._params, self.pictures, teller or Teller()),
             samples=self.todo,
             batch_size=job.batch_size,
+            lock=self._lock,
         )
         return run(work, 1, progress)
 
     def _todo(self) -> Sequence[int]:
         if not self.job.resume:
             return range(len(self.pictures))
-        return self._folder.unfinished(self.network.outputs, np.float32)
+        is_whole = partial(is_finished, outputs=self.network.outputs, dtype=np.float32, into=ReadBuffer())
+        return self._folder.unfinished(is_whole)
 
     def _record(self) -> RunRecord:
         return RunRecord(
@@ -130,7 +148,7 @@ def model_of_info(path: str | os.PathLike[str]) -> str:
     """
     name = os.fspath(path)
     try:
-        info = json.loads(Path(name).read_bytes())
+        info = json.loads(read_file(name, _LARGEST_INFO))
     except FileNotFoundError:
         raise DataError(f"{name}: no such file, expected a model_info JSON (or --model PREFIX)") from None
     except OSError as error:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,13 @@ from hrnetae.files.datalist import read_datalist
 from hrnetae.files.errors import DataError, first_names
 from hrnetae.files.folders import numbered, numbered_in
 from hrnetae.files.inputs import read_input
+from hrnetae.files.lock import Lock, lock_folder
+from hrnetae.files.npz import ReadBuffer
 from hrnetae.files.pictures import require_cv2
 from hrnetae.files.run_record import RECORD_NAME, RunRecord, sha256_of, sha256_of_names
 from hrnetae.files.vdsp import VdspParams, read_vdsp_params
 from hrnetae.runtime.output_folder import OutputFolder
-from hrnetae.runtime.outputs import write_maps
+from hrnetae.runtime.outputs import is_finished, write_maps
 from hrnetae.runtime.preprocessing import Preprocessor
 from hrnetae.runtime.processes import RunReport, Work, run
 from hrnetae.runtime.sessions import (
@@ -134,12 +137,12 @@ def all_failed(runs: Sequence[VampRun]) -> tuple[tuple[int, str], ...]:
 
 
 class Vamp:
-    """A job whose model and files are there and fit together.
+    """A job whose model and files are there and fit together. In a ``with`` block, which keeps other runs out.
 
     network: the model, opened for its names and shapes. devices: those that are used; a processor is one. inputs: the
     datalist's lines, () without one. todo: numbers of the samples that are to be made; finished: how many there are
     already. warnings: one line each.
-    Errors of the constructor: DataError, OSError; nothing is written by it.
+    Errors of the constructor: DataError, OSError; nothing is written by it but the lock of ``path_output``.
     """
 
     def __init__(self, job: VampJob) -> None:
@@ -157,16 +160,25 @@ class Vamp:
         listed = None if job.datalist is None else read_datalist(job.datalist)
         self.inputs = () if listed is None else listed.lines
         self._stems = () if listed is None else listed.stems
-        self._folder = self._check_outputs()
-        self.warnings += () if self._folder is None else self._folder.warnings
-        self.todo = self._todo()
+        with ExitStack() as undo:
+            self._lock = self._lock_outputs(undo)
+            self._folder = self._check_outputs()
+            self.warnings += () if self._folder is None else self._folder.warnings
+            self.todo = self._todo()
+            self._held = undo.pop_all()
         self.finished = len(self.inputs) - len(self.todo) if self.inputs else 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
 
     def run(self, instances: int, progress: Callable[[int], None] | None = None) -> VampRun:
         """Run the samples that are to be made. Errors: as ``processes.run``."""
         job = self.job
         if self._folder is not None:
-            self._folder.claim(output_path(self._folder.path, line) for line in self.todo)
+            self._folder.claim([output_path(self._folder.path, line).name for line in self.todo])
         sessions = instances * len(self.devices)
         threads = job.threads or threads_per_session(sessions)
         settings = [SessionSettings(job.provider, threads, device) for device in self.devices for _ in range(instances)]
@@ -179,6 +191,7 @@ class Vamp:
             batch_size=job.batch_size,
             seconds=None if self.inputs else job.seconds,
             one_by_one=job.one_by_one,
+            lock=self._lock,
         )
         report, ended = run(work, processes, progress), time.time()
         return VampRun(instances, processes, threads, ended - report.seconds, ended, report)
@@ -204,9 +217,10 @@ class Vamp:
             return range(sys.maxsize if self.job.seconds else self.job.iterations)
         if not self.job.resume or self._folder is None:
             return range(len(self.inputs))
-        return self._folder.unfinished(self.network.outputs, np.float16)
+        is_whole = partial(is_finished, outputs=self.network.outputs, dtype=np.float16, into=ReadBuffer())
+        return self._folder.unfinished(is_whole)
 
-    def _check_outputs(self) -> OutputFolder | None:
+    def _lock_outputs(self, stack: ExitStack) -> Lock | None:
         path = self.job.path_output
         if path is None or not self.inputs:
             return None
@@ -214,6 +228,12 @@ class Vamp:
         if path.exists() and not path.is_dir():
             raise DataError(f"{path}: a file, expected a folder for the outputs")
         check_writable(output_path(path, 0))
+        return stack.enter_context(lock_folder(path))
+
+    def _check_outputs(self) -> OutputFolder | None:
+        path = self.job.path_output
+        if path is None or not self.inputs:
+            return None
         inputs = {output_path(path, line).name: self._resolve(name) for line, name in enumerate(self.inputs)}
         folder = OutputFolder(path, self._record(), inputs)
         _refuse_strange(path, {*inputs, *folder.stale})

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hrnetae.evaluation.matches import ImageMatches
-from hrnetae.files.atomic import atomic_write
+from hrnetae.files.atomic import atomic_write, remove_leftovers
 from hrnetae.files.errors import DataError
 from hrnetae.params import DecodeParams
 
@@ -31,11 +31,13 @@ class Record:
 
     @classmethod
     def open(cls, folder: Path, run: dict[str, object], resume: bool) -> Record:
-        """run: what the trials are of; a folder of another run is not gone on with.
+        """run: what the trials are of; a folder of another run is not gone on with. Nobody else has it open (a lock).
 
         Errors: DataError for a folder of another run, or, without ``resume``, for one that is there at all.
         """
         mark = folder / _MARK
+        if folder.is_dir():
+            remove_leftovers(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             if not mark.is_file():
                 raise DataError(f"{folder}: not a folder of trials, expected none or one of an earlier run")
@@ -63,7 +65,10 @@ class Record:
             np.savez(handle, **{field.name: getattr(matches, field.name) for field in fields(ImageMatches)})
 
     def close(self) -> None:
-        """Remove the trials: the run has come to its end."""
+        """Remove the trials: the run has come to its end. The mark goes last: what is left by a kill is still ours."""
+        for path in self.folder.iterdir():
+            if path.name != _MARK:
+                path.unlink()
         shutil.rmtree(self.folder)
 
     def _path(self, params: DecodeParams, whole: bool) -> Path:

@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "performance.md"
 PLOT = HERE.parent / "docs" / "figures" / "decode.svg"
-SUITES = ("kernels", "decode", "threads", "files", "eval", "import")
+SUITES = ("kernels", "compat", "decode", "threads", "files", "eval", "import")
 _MARKED = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 

@@ -35,6 +35,7 @@ HEADINGS = {
     "decode": "One image, `Decoder.decode`",
     "threads": "Many images, `decode_batch`",
     "kernels": "The steps on dense maps, 640 x 480, 10 people",
+    "compat": "The drop-ins, one image",
     "files": "Reading an image's two npz files (stored)",
     "eval": "`hrnetae eval`",
     "import": "`import hrnetae`, fresh process",

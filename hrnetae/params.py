@@ -186,7 +186,7 @@ def check_size(name: str, size: Any) -> tuple[int, int]:
         width, height = size
     except (TypeError, ValueError):
         raise TypeError(f"{name}: {size!r}, expected (width, height)") from None
-    width, height = _whole(name, width), _whole(name, height)
+    width, height = check_whole(name, width), check_whole(name, height)
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise ValueError(f"{name}: {size!r}, expected a width and a height from 1 to {MAX_SIDE}")
     return width, height
@@ -196,7 +196,8 @@ def check_size(name: str, size: Any) -> tuple[int, int]:
 MAX_SIDE = 1 << 15
 
 
-def _whole(name: str, value: Any) -> int:
+def check_whole(name: str, value: Any) -> int:
+    """``value`` as a 32-bit int, or an error that names the argument."""
     # An int, which most are, is told from its type at once.
     if type(value) is not int and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
         raise TypeError(f"{name}: {value!r}, expected a whole number")
@@ -224,4 +225,4 @@ def _switch(name: str, value: Any) -> bool:
     return bool(value)
 
 
-_CHECKS = {"int": _whole, "float": _real, "bool": _switch}
+_CHECKS = {"int": check_whole, "float": _real, "bool": _switch}

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from hrnetae.params import DecodeParams
@@ -108,3 +110,30 @@ def shared_cases() -> list[Case]:
         return []
     # index.json leaves out the cases of mmpose1/.
     return [Case(path.stem, path, True) for path in sorted((SHARED / "golden").rglob("*.npz"))]
+
+
+def kind_of(case: Case) -> str:
+    """Its name without people and size."""
+    return re.sub(r"(_\d+p)?(_\d+x\d+)?$", "", case.name)
+
+
+def cases(bad: bool = False, one_of_a_kind: bool = False) -> list[Any]:
+    """For pytest's parametrize: own cases always; those of the shared folder where it is there.
+
+    bad: the cases of bad numbers, else all others. one_of_a_kind: the rest of a kind with HRNETAE_FULL=1 alone.
+    """
+    own = own_cases()
+    shared = [case for case in shared_cases() if case.name not in {mine.name for mine in own}]
+    params, kinds = [], set()
+    for case in [*own, *shared]:
+        if case.name.startswith("bad_") != bad:
+            continue
+        marks = [pytest.mark.shared] if case.shared else []
+        if one_of_a_kind and case.shared and kind_of(case) in kinds:
+            marks.append(pytest.mark.slow)
+        kinds.add(kind_of(case))
+        params.append(pytest.param(case, id=case.name, marks=marks))
+    if not shared:
+        absent = pytest.mark.skip(reason="the recorded cases in shared/golden are absent")
+        params.append(pytest.param(None, id="shared", marks=[pytest.mark.shared, absent]))
+    return params

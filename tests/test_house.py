@@ -31,6 +31,7 @@ FLOORS = (
     ("tuning", ("hrnetae.tuning",)),
     ("evaluation", ("hrnetae.evaluation",)),
     ("files", ("hrnetae.files",)),
+    ("compat", ("hrnetae.compat",)),
     (
         "decoder",
         (
@@ -211,6 +212,8 @@ def test_heavy_libraries_wait_until_they_are_needed() -> None:
         ("hrnetae.reference", "from hrnetae import _kernels", "expected only reference and"),
         ("hrnetae.reference_maps", "from hrnetae.steps import project", "floor above (decoder)"),
         ("hrnetae.outputs", "import cv2", "higher floor"),
+        ("hrnetae.compat.arrays", "def f():\n    import torch", "higher floor"),
+        ("hrnetae.decoder", "from hrnetae.compat import HeatmapParser", "floor above (compat)"),
         ("hrnetae.files.npz", "def show():\n    from PIL import Image", "higher floor"),
         ("hrnetae.tools.eval", "from tools import cli", "expected hrnetae.tools"),
         ("hrnetae.novelty", "", "on no floor"),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import golden
@@ -25,32 +24,6 @@ BIG = float(np.finfo(np.float32).max)
 
 
 # ---------------------------------------------------------------------------------------------------- recorded answers
-
-
-def _kind(case: golden.Case) -> str:
-    return re.sub(r"(_\d+p)?(_\d+x\d+)?$", "", case.name)
-
-
-def _cases(bad: bool = False, one_of_a_kind: bool = False) -> list[Any]:
-    """Own cases always; those of the shared folder where it is there.
-
-    bad: the cases of bad numbers, else all others. one_of_a_kind: the rest of a kind with HRNETAE_FULL=1 alone.
-    """
-    own = golden.own_cases()
-    shared = [case for case in golden.shared_cases() if case.name not in {mine.name for mine in own}]
-    params, kinds = [], set()
-    for case in [*own, *shared]:
-        if case.name.startswith("bad_") != bad:
-            continue
-        marks = [pytest.mark.shared] if case.shared else []
-        if one_of_a_kind and case.shared and _kind(case) in kinds:
-            marks.append(pytest.mark.slow)
-        kinds.add(_kind(case))
-        params.append(pytest.param(case, id=case.name, marks=marks))
-    if not shared:
-        absent = pytest.mark.skip(reason="the recorded cases in shared/golden are absent")
-        params.append(pytest.param(None, id="shared", marks=[pytest.mark.shared, absent]))
-    return params
 
 
 def decode(recorded: golden.Golden) -> Poses:
@@ -74,7 +47,7 @@ def assert_finite(poses: Poses) -> None:
         assert np.isfinite(array).all()
 
 
-@pytest.mark.parametrize("case", _cases())
+@pytest.mark.parametrize("case", golden.cases())
 def test_decoder_gives_the_recorded_people(case: golden.Case) -> None:
     recorded = case.load()
     poses = decode(recorded)
@@ -88,7 +61,7 @@ def test_decoder_gives_the_recorded_people(case: golden.Case) -> None:
         assert_allclose(poses.tags, arrays["tags"], rtol=1e-6, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", _cases(one_of_a_kind=True))
+@pytest.mark.parametrize("case", golden.cases(one_of_a_kind=True))
 def test_steps_give_what_was_recorded_after_each(case: golden.Case) -> None:
     recorded = case.load()
     arrays, params, inputs = recorded.arrays, recorded.params, recorded.inputs()
@@ -124,7 +97,7 @@ def test_the_own_cases_hold_the_hard_ones() -> None:
 # ---------------------------------------------------------------------------------------------------------- bad numbers
 
 
-@pytest.mark.parametrize("case", _cases(bad=True))
+@pytest.mark.parametrize("case", golden.cases(bad=True))
 def test_bad_numbers_give_a_finite_answer(case: golden.Case) -> None:
     recorded = case.load()
     poses = decode(recorded)

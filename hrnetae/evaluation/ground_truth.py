@@ -32,6 +32,7 @@ _ANNOTATION_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "iscrowd": int,
 }
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+_MOST_PIXELS = 1 << 27
 _EXIF_ORIENTATION = 0x0112
 _EXIF_TURNED = (5, 6, 7, 8)
 
@@ -121,10 +122,13 @@ def picture_size(path: Path) -> tuple[int, int]:
 
     try:
         check_regular(path)
-        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
-            warnings.simplefilter("ignore")  # of odd metadata; only the size is wanted
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_TURNED
-            width, height = image.size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of many pixels and odd metadata; only the size is wanted
+            with Image.open(path, formats=_FORMATS) as image:
+                width, height = image.size
+                if width * height > _MOST_PIXELS:  # for PNG, Pillow decodes all of them to find the orientation
+                    raise ValueError(f"{width} x {height} pixels, more than {_MOST_PIXELS}")
+                turned = image.getexif().get(_EXIF_ORIENTATION) in _EXIF_TURNED
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such file, expected the picture, since the ground truth has no size of it"

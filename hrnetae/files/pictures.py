@@ -19,6 +19,10 @@ PICTURE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 # What may be decoded. Both bounds are far above what cameras make; a file of a kilobyte can claim any size.
 _MOST_PIXELS = 1 << 27
+_MOST_FOR_ANY, _MOST_PER_BYTE = (
+    1 << 24,
+    512,
+)  # pixels in a file of any size, and above; even one colour takes more bytes
 _MOST_SCANNED = 1 << 30  # pixels times scans of a JPEG, each of which goes over all of them
 _LARGEST = 1 << 30  # bytes
 _JPEG_END, _PNG_END = b"\xd9", b"IEND"
@@ -31,7 +35,7 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     As ``cv2.imread`` reads by default: turned as its EXIF orientation says, grey pictures with three equal channels,
     an alpha channel left out, 16 bits cut to the upper 8.
     Errors: DataError, which names the file: missing, not a picture, or a JPEG or PNG whose end is missing (OpenCV would
-    fill it up with grey), or one that claims more than 2^27 pixels; and as `require_cv2`.
+    fill it up with grey), or one that claims more than 2^27 pixels, or 2^24 in a few bytes; and as `require_cv2`.
     """
     cv2 = require_cv2()
     name = os.fspath(path)
@@ -134,8 +138,10 @@ def _check_size(name: str, data: bytes) -> None:
     if header is None:
         return
     pixels = header.width * header.height
-    if pixels > _MOST_PIXELS:
-        raise DataError(f"{name}: {header.width} x {header.height} pixels, expected up to {_MOST_PIXELS} in all")
+    most = min(_MOST_PIXELS, max(_MOST_FOR_ANY, _MOST_PER_BYTE * len(data)))
+    if pixels > most:
+        what = f"{header.width} x {header.height} pixels in {len(data)} bytes"
+        raise DataError(f"{name}: {what}, expected up to {most} in a file of this size")
     if pixels * header.scans > _MOST_SCANNED:
         raise DataError(
             f"{name}: {header.scans} scans over {header.width} x {header.height} pixels, expected a picture that is "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hrnetae.files.errors import DataError
 
 _IN_MEMORY = Path("/dev/shm")
 _LONGEST_MESSAGE = 4000
+_NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # control characters, surrogates, ends of lines and paragraphs
 
 
 class FileTarget:
@@ -64,6 +66,6 @@ def _complaint(error: Exception, path: Path) -> str:
     message = str(error)
     if str(path) not in message and str(path.parent) not in message:
         return f"an error that names no file: {message[:200]!r}"
-    if not message.isprintable():
+    if any(unicodedata.category(letter) in _NO_TEXT for letter in message):
         return f"an error that is no line of text: {message[:200]!r}"
     return "" if len(message) <= _LONGEST_MESSAGE else f"an error of {len(message)} characters: {message[:200]!r}"

@@ -7,7 +7,7 @@ CONSTRAINTS := $(VENV)/constraints.txt
 INSTALL := PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) $(BIN)/pip install --quiet --constraint $(CONSTRAINTS)
 SOURCES := setup.py pyproject.toml $(wildcard csrc/* csrc/include/*)
 
-.PHONY: help demo test campaign soak check bench lock audit fuzz fuzz-kernels sanitize clean
+.PHONY: help demo test campaign soak check bench lock audit fuzz fuzz-kernels sanitize docs wheels clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -58,6 +58,12 @@ audit: $(VENV)/bin/pip ## ask PyPI for known vulnerabilities of what is pinned; 
 	$(VENV)/audit/bin/pip install --quiet pip-audit==2.10.1
 	$(VENV)/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off \
 		--requirement .ci/requirements.lock --requirement .ci/torch.txt
+
+docs: $(VENV)/installed-docs ## build the documentation's site into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+wheels: ## build, audit and test the wheel on every Python here, as it is released (.ci/wheels)
+	.ci/wheels
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so hrnetae/include hrnetae/lib

@@ -42,7 +42,7 @@ __all__ = [
     "refine",
     "top_k",
 ]
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"  # the one place: pyproject.toml reads it
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,10 @@
-"""The demo from end to end, the scenes it is made of, and the READMEs that show it."""
+"""The demo from end to end, and the scenes it is made of."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -17,10 +15,9 @@ import hrnetae
 from hrnetae.evaluation import synthetic
 from hrnetae.files import read_datalist
 from hrnetae.files.pictures import read_picture
-from hrnetae.tools import cli, demo, demo_flow
+from hrnetae.tools import demo, demo_flow
 
 ROOT = Path(__file__).parents[1]
-READMES = ("README.md", "README.zh-CN.md")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -179,59 +176,3 @@ def test_scene_names_the_wrong_argument(argument: str, value: object) -> None:
     arguments: dict[str, object] = {"people": 1, "image_size": (64, 48), argument: value}
     with pytest.raises(ValueError, match=argument):
         synthetic.draw_scene(np.random.default_rng(0), **arguments)  # type: ignore[arg-type]
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The READMEs
-
-needs_readme = pytest.mark.skipif(
-    not all((ROOT / name).exists() for name in READMES), reason="no README here: not a source checkout"
-)
-
-
-def blocks(name: str) -> list[tuple[str, str]]:
-    """(language, text) of every fenced block."""
-    return re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-
-
-@needs_readme
-def test_readmes_show_the_same_commands() -> None:
-    assert blocks(READMES[0]) == blocks(READMES[1])
-    assert {language for language, _ in blocks(READMES[0])} == {"console", "python"}
-
-
-@needs_readme
-def test_readme_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    for language, text in blocks(READMES[0]):
-        if language == "python":
-            exec(compile(text, READMES[0], "exec"), {"__name__": "readme"})
-    assert "17, 3)" in capsys.readouterr().out
-
-
-@needs_readme
-def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    lines = [line for language, text in blocks(READMES[0]) if language == "console" for line in text.splitlines()]
-    commands = [shlex.split(line) for line in lines if line.startswith("hrnetae ")]
-    assert {words[1] for words in commands} == {
-        "demo",
-        "convert-image",
-        "vamc",
-        "vamp",
-        "eval",
-        "runstream",
-        "compare",
-        "tune",
-        "predict",
-    }
-    for words in commands:
-        fewer = ["--pictures", str(FEW)] if words[1] == "demo" else []
-        assert cli.main([*words[1:], *fewer]) == 0
-
-
-@needs_readme
-@pytest.mark.parametrize("name", READMES)
-def test_readme_links_lead_somewhere(name: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert target.startswith("https://") or (ROOT / target).exists(), target

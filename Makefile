@@ -44,6 +44,8 @@ check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml hrnetae._kernels
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint csrc/*.pyx
 
 bench: $(VENV)/installed-bench ## time everything, 2 minutes; writes bench/results (BENCH="--full" for more)

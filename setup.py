@@ -33,6 +33,9 @@ else:
     if os.environ.get("HRNETAE_WERROR") == "1":
         compile_args.append("-Werror")
 
+# Python's way into the kernels is gone once a picture, and a large part of a wheel: it is made small.
+glue_args = compile_args if sys.platform == "win32" or DEBUG or SANITIZE else [*compile_args, "-Os"]
+
 INCLUDE_DIRS = ["csrc", "csrc/include"]
 SOURCES = sorted(str(path) for path in Path("csrc").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
@@ -54,7 +57,7 @@ extension = Extension(
     sources=["csrc/_kernels.pyx"],
     depends=["setup.py", *HEADERS, *SOURCES],
     include_dirs=INCLUDE_DIRS,
-    extra_compile_args=compile_args,
+    extra_compile_args=glue_args,
     extra_link_args=link_args,
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
     py_limited_api=STABLE_ABI,

@@ -47,6 +47,8 @@ check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml hrnetae._kernels
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint csrc/*.pyx
 
 bench: $(VENV)/installed-bench ## time everything, 2 minutes; writes bench/results (BENCH="--full" for more)
@@ -69,7 +71,8 @@ wheels: ## build, audit and test the wheel on every Python here, as it is releas
 	.ci/wheels
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so hrnetae/include hrnetae/lib .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so hrnetae/include hrnetae/lib
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -37,7 +37,11 @@ else:
 
 HEADER = Path("csrc/include/hrnetae.h")
 (VERSION,) = re.findall(r'^#define HRNETAE_VERSION "(.+)"$', HEADER.read_text(encoding="utf-8"), re.MULTILINE)
+# Python's way into the kernels is gone once a picture, and a large part of a wheel: it is made small.
+glue_args = compile_args if sys.platform == "win32" or DEBUG or SANITIZE else [*compile_args, "-Os"]
+
 INCLUDE_DIRS = ["csrc", "csrc/include"]
+SOURCES = sorted(str(path) for path in Path("csrc").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 # Those that declare the kernels' functions; the others are parts of their code.
 KERNEL_HEADERS = ("arena.h", "batch.h", "dispatch.h", "oks.h", "settings.h", "steps.h")
@@ -46,8 +50,8 @@ KERNEL_HEADERS = ("arena.h", "batch.h", "dispatch.h", "oks.h", "settings.h", "st
 library = (
     "hrnetae",
     {
-        "sources": sorted(str(path) for path in Path("csrc").glob("*.c")),
-        "obj_deps": {"": HEADERS},
+        "sources": SOURCES,
+        "obj_deps": {"": ["setup.py", *HEADERS]},
         "include_dirs": INCLUDE_DIRS,
         "cflags": compile_args,
     },
@@ -55,9 +59,9 @@ library = (
 extension = Extension(
     "hrnetae._kernels",
     sources=["csrc/_kernels.pyx"],
-    depends=["setup.py", *HEADERS],
+    depends=["setup.py", *HEADERS, *SOURCES],
     include_dirs=INCLUDE_DIRS,
-    extra_compile_args=compile_args,
+    extra_compile_args=glue_args,
     extra_link_args=link_args,
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
     py_limited_api=STABLE_ABI,

@@ -15,7 +15,7 @@ import threading
 
 import numpy as np
 
-from hrnetae.params import MODES, PERSON_SCORES, SUBPIXEL
+from hrnetae.params import MODES as _MODES, PERSON_SCORES as _PERSON_SCORES, SUBPIXEL as _SUBPIXEL
 
 
 cdef extern from "<hrnetae.h>" nogil:
@@ -138,7 +138,7 @@ cdef int _fill_settings(HaeSettings *s, params, image_size, const HaeMaps *first
     """params: DecodeParams; first, finest: the network's maps of the first stage and of the last."""
     cdef hrnetae_params p
     cdef double[HRNETAE_RESCORING_NUMBERS] rescoring
-    p.mode = MODES.index(params.mode)
+    p.mode = _MODES.index(params.mode)
     p.max_num_people = params.max_num_people
     p.nms_kernel = params.nms_kernel
     p.detection_threshold = params.detection_threshold
@@ -157,8 +157,8 @@ cdef int _fill_settings(HaeSettings *s, params, image_size, const HaeMaps *first
     p.input_width, p.input_height = params.input_size or (0, 0)
     p.tag_window = params.tag_window
     p.second_pass = params.second_pass
-    p.subpixel = SUBPIXEL.index(params.subpixel)
-    p.person_score = PERSON_SCORES.index(params.person_score)
+    p.subpixel = _SUBPIXEL.index(params.subpixel)
+    p.person_score = _PERSON_SCORES.index(params.person_score)
     p.suppress_oks = params.suppress_oks
     p.filled_floor = params.filled_floor
     p.exact_geometry = params.exact_geometry

@@ -19,6 +19,8 @@ from hrnetae.params import MODES as _MODES, PERSON_SCORES as _PERSON_SCORES, SUB
 
 
 cdef extern from "<hrnetae.h>" nogil:
+    const char *HRNETAE_VERSION
+
     enum:
         HRNETAE_RESCORING_NUMBERS
 
@@ -114,10 +116,6 @@ cdef extern from "batch.h" nogil:
 
     void hae_decode_batch(HaeBatch *, HaeArena *)
     void hae_stop_batch(HaeBatch *)
-
-
-cdef extern from "hrnetae.h" nogil:
-    const char *HRNETAE_VERSION
 
 
 cdef extern from "dispatch.h" nogil:

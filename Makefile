@@ -7,7 +7,7 @@ CONSTRAINTS := $(VENV)/constraints.txt
 INSTALL := PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) $(BIN)/pip install --quiet --constraint $(CONSTRAINTS)
 SOURCES := setup.py pyproject.toml $(wildcard csrc/* csrc/include/*)
 
-.PHONY: help demo test campaign soak check bench lock audit fuzz fuzz-kernels sanitize docs wheels clean
+.PHONY: help demo test campaign kills soak check bench lock audit fuzz fuzz-kernels sanitize docs wheels clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -22,6 +22,9 @@ test: $(VENV)/installed-test ## run the test suite
 
 campaign: $(VENV)/installed-test ## decode 100,000 drawn images in every way and compare; ten minutes
 	$(BIN)/python tests/campaign.py --cases 100000 --processes $$(nproc)
+
+kills: $(VENV)/installed-test ## kill the five long verbs at random moments, 60 times each, and resume them; half an hour
+	$(BIN)/python tests/kills.py --kills 60 --state build/kills.json
 
 soak: $(VENV)/installed-test ## decode in 8 threads for ten minutes, evaluate 20,000 pictures: same bytes, flat memory
 	$(BIN)/python tests/soak.py --seconds 600 --threads 8
@@ -44,6 +47,8 @@ check: $(VENV)/installed-dev ## lint and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml hrnetae._kernels
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint csrc/*.pyx
 
 bench: $(VENV)/installed-bench ## time everything, 2 minutes; writes bench/results (BENCH="--full" for more)
@@ -66,7 +71,8 @@ wheels: ## build, audit and test the wheel on every Python here, as it is releas
 	.ci/wheels
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so hrnetae/include hrnetae/lib .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo_output *.egg-info hrnetae/*.so hrnetae/include hrnetae/lib
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

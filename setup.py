@@ -1,4 +1,5 @@
-"""The extension, and the library for C and C++ that it is linked with; everything else stands in pyproject.toml.
+"""The extension, and the library for C and C++ that it is linked with; everything else stands in pyproject.toml (the
+version, which C needs, too, in the header).
 
 HRNETAE_DEBUG=1 builds with bounds checks, HRNETAE_WERROR=1 turns compiler warnings into errors.
 HRNETAE_SANITIZE=address,undefined or =thread builds with these sanitizers of gcc and clang, which end the process at
@@ -6,6 +7,7 @@ the first find; python must be started with their library preloaded, as tests/sa
 """
 
 import os
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -33,7 +35,13 @@ else:
     if os.environ.get("HRNETAE_WERROR") == "1":
         compile_args.append("-Werror")
 
+HEADER = Path("csrc/include/hrnetae.h")
+(VERSION,) = re.findall(r'^#define HRNETAE_VERSION "(.+)"$', HEADER.read_text(encoding="utf-8"), re.MULTILINE)
+# Python's way into the kernels is gone once a picture, and a large part of a wheel: it is made small.
+glue_args = compile_args if sys.platform == "win32" or DEBUG or SANITIZE else [*compile_args, "-Os"]
+
 INCLUDE_DIRS = ["csrc", "csrc/include"]
+SOURCES = sorted(str(path) for path in Path("csrc").glob("*.c"))
 HEADERS = sorted(str(path) for path in Path("csrc").rglob("*.h"))
 # Those that declare the kernels' functions; the others are parts of their code.
 KERNEL_HEADERS = ("arena.h", "batch.h", "dispatch.h", "oks.h", "settings.h", "steps.h")
@@ -42,8 +50,8 @@ KERNEL_HEADERS = ("arena.h", "batch.h", "dispatch.h", "oks.h", "settings.h", "st
 library = (
     "hrnetae",
     {
-        "sources": sorted(str(path) for path in Path("csrc").glob("*.c")),
-        "obj_deps": {"": HEADERS},
+        "sources": SOURCES,
+        "obj_deps": {"": ["setup.py", *HEADERS]},
         "include_dirs": INCLUDE_DIRS,
         "cflags": compile_args,
     },
@@ -51,9 +59,9 @@ library = (
 extension = Extension(
     "hrnetae._kernels",
     sources=["csrc/_kernels.pyx"],
-    depends=["setup.py", *HEADERS],
+    depends=["setup.py", *HEADERS, *SOURCES],
     include_dirs=INCLUDE_DIRS,
-    extra_compile_args=compile_args,
+    extra_compile_args=glue_args,
     extra_link_args=link_args,
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
     py_limited_api=STABLE_ABI,
@@ -64,13 +72,14 @@ class BuildExtension(build_ext):
     """Lays the library and the headers beside the extension, where hrnetae.get_library and get_include find them."""
 
     def run(self) -> None:
+        self.run_command("build_clib")
         super().run()
         build_clib = self.get_finalized_command("build_clib")
         package = Path("hrnetae") if self.inplace else Path(self.build_lib, "hrnetae")
         name = self.compiler.library_filename(library[0])
         kernels = package / "include" / "hrnetae" / "kernels"
         self._lay(Path(build_clib.build_clib, name), package / "lib")
-        self._lay(Path("csrc/include/hrnetae.h"), package / "include")
+        self._lay(HEADER, package / "include")
         for header in KERNEL_HEADERS:
             self._lay(Path("csrc", header), kernels)
 
@@ -80,6 +89,7 @@ class BuildExtension(build_ext):
 
 
 setup(
+    version=VERSION,
     libraries=[library],
     ext_modules=cythonize(
         [extension],

@@ -15,10 +15,12 @@ import threading
 
 import numpy as np
 
-from hrnetae.params import MODES, PERSON_SCORES, SUBPIXEL
+from hrnetae.params import MODES as _MODES, PERSON_SCORES as _PERSON_SCORES, SUBPIXEL as _SUBPIXEL
 
 
 cdef extern from "<hrnetae.h>" nogil:
+    const char *HRNETAE_VERSION
+
     enum:
         HRNETAE_RESCORING_NUMBERS
 
@@ -120,6 +122,11 @@ cdef extern from "dispatch.h" nogil:
     int hae_has_level(int)
 
 
+def version():
+    """Of the kernels, and so of the package: it stands in hrnetae.h alone."""
+    return HRNETAE_VERSION.decode("ascii")
+
+
 def has_level(int level):
     """Whether this processor has a level: 0 baseline, 1 AVX2."""
     return bool(hae_has_level(level))
@@ -129,7 +136,7 @@ cdef int _fill_settings(HaeSettings *s, params, image_size, const HaeMaps *first
     """params: DecodeParams; first, finest: the network's maps of the first stage and of the last."""
     cdef hrnetae_params p
     cdef double[HRNETAE_RESCORING_NUMBERS] rescoring
-    p.mode = MODES.index(params.mode)
+    p.mode = _MODES.index(params.mode)
     p.max_num_people = params.max_num_people
     p.nms_kernel = params.nms_kernel
     p.detection_threshold = params.detection_threshold
@@ -148,8 +155,8 @@ cdef int _fill_settings(HaeSettings *s, params, image_size, const HaeMaps *first
     p.input_width, p.input_height = params.input_size or (0, 0)
     p.tag_window = params.tag_window
     p.second_pass = params.second_pass
-    p.subpixel = SUBPIXEL.index(params.subpixel)
-    p.person_score = PERSON_SCORES.index(params.person_score)
+    p.subpixel = _SUBPIXEL.index(params.subpixel)
+    p.person_score = _PERSON_SCORES.index(params.person_score)
     p.suppress_oks = params.suppress_oks
     p.filled_floor = params.filled_floor
     p.exact_geometry = params.exact_geometry

@@ -42,20 +42,22 @@ __all__ = [
     "refine",
     "top_k",
 ]
-__version__ = "0.1.0"  # the one place: pyproject.toml reads it
+__version__ = _kernels.version()
 
 
-def __getattr__(name: str) -> Any:
-    """The two doors to higher floors: what lies behind them is imported when somebody goes through."""
-    if name == "PoseEstimator":
-        from hrnetae.runtime.estimator import PoseEstimator
+if not TYPE_CHECKING:  # which would take every name for one that this finds
 
-        return PoseEstimator
-    if name == "draw":
-        from hrnetae.evaluation.drawing import draw
+    def __getattr__(name: str) -> Any:
+        """The two doors to higher floors: what lies behind them is imported when somebody goes through."""
+        if name == "PoseEstimator":
+            from hrnetae.runtime.estimator import PoseEstimator
 
-        return draw
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return PoseEstimator
+        if name == "draw":
+            from hrnetae.evaluation.drawing import draw
+
+            return draw
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

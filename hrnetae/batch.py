@@ -29,7 +29,7 @@ class _Portion:
     """Images that the threads are working on."""
 
     first: int
-    images: Any  # of _kernels.open_batch
+    images: object  # of _kernels.open_batch
     work: list[Future[None]]
 
 

@@ -64,6 +64,9 @@ class Rescoring:
         for name, value in zip(("bias", *FEATURES), self.numbers(), strict=True):
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
                 raise ValueError(f"{name}: {value!r}, expected a finite number")
+        # Whole numbers beyond 2**53 would not be the same after to_dict.
+        object.__setattr__(self, "bias", float(self.bias))
+        object.__setattr__(self, "weights", tuple(map(float, self.weights)))
 
     def numbers(self) -> Iterator[float]:
         """The bias, then the weights."""

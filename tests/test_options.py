@@ -271,3 +271,10 @@ def test_wrong_files(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
     with pytest.raises(ValueError) as caught:
         DecodeParams.from_json(path)
     assert str(caught.value).startswith(str(path)) and all(word in str(caught.value) for word in words)
+
+
+def test_whole_weights_beyond_float_s_reach_are_floats_at_once() -> None:
+    """Found by the fuzzer (params, seed 0, case 727): parameters were not the same after to_dict and from_dict."""
+    weights = (9223372036854775807, *(0.25,) * (len(FEATURES) - 1))
+    params = DecodeParams(rescoring=Rescoring(1, weights))
+    assert DecodeParams.from_dict(params.to_dict()) == params

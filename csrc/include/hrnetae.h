@@ -19,7 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HRNETAE_VERSION "0.1.0.dev0"
+/* The one place of the version: the package takes it from here. */
+#define HRNETAE_VERSION "0.1.0"
 #define HRNETAE_VERSION_NUMBER 100 /* major * 10000 + minor * 100 + patch */
 
 /* Visible in a shared library that is made of the static one, whatever its own code is compiled with. */

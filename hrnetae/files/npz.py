@@ -295,6 +295,7 @@ def _check_header(what: str, shape: Any, descr: Any) -> np.dtype[Any]:
 
 
 def dtype_name(descr: Any) -> str:
+    """What a header's ``descr`` says, for messages."""
     try:
         return np.dtype(descr).name if isinstance(descr, str) else "of several fields"
     except (TypeError, ValueError):

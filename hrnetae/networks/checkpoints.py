@@ -208,9 +208,10 @@ def _weight(weights: Mapping[str, Tensor], name: str) -> Tensor:
     tensor = weights.get(name)
     if tensor is None:
         return torch.zeros((), dtype=torch.int64)  # num_batches_tracked, which files of old torch lack
-    if name.endswith(".num_batches_tracked") and not tensor.is_complex():
+    plain = tensor.layout == torch.strided
+    if name.endswith(".num_batches_tracked") and plain and not tensor.is_complex():
         return tensor.to(torch.int64)
-    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+    if not tensor.is_floating_point() or not plain:
         raise DataError(f"{name}: {tensor.dtype}, {tensor.layout}, expected plain floating-point weights")
     tensor = tensor.detach().to(torch.float32).contiguous()
     if not bool(torch.isfinite(tensor).all()):

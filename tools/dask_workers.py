@@ -22,6 +22,7 @@ from hrnetae.work import Executor, WorkerLostError
 _PATIENCE = 10  # seconds for the scheduler to answer, and for a first worker
 _NO_WORKER = 60  # seconds without any worker, which is then not waited for any longer
 _GLANCE = 1.0
+_GONE = "its workers are gone"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class _Cluster:
                 # Not to be called off soon: what a worker that has just died held is looked for there first.
                 with suppress(TimeoutError):
                     return future.result(timeout=_NO_WORKER)
+                if not self._client.nthreads():
+                    raise self._lost(_GONE)
         except self._distributed.KilledWorker as error:
             raise self._lost(f"workers died again and again at the same piece of work ({error})") from None
         except (CancelledError, self._distributed.comm.CommClosedError) as error:
@@ -97,7 +100,7 @@ class _Cluster:
             if self._client.nthreads():
                 without = time.monotonic()
             elif time.monotonic() - without > _NO_WORKER:
-                raise self._lost("its workers are gone")
+                raise self._lost(_GONE)
 
     def _lost(self, what: str) -> WorkerLostError:
         return WorkerLostError(f"{self._address}: {what}")

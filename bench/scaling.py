@@ -1,14 +1,16 @@
 """``python -m bench.scaling``: eval and convert-image on 1 and 2 workers: threads, processes, a Dask cluster.
 
 All ways take turns on the same files, which the page cache holds, with their workers started and warm; so the ratios
-are what to look at. Prints the median of images a second by the clock, its ratio to one thread's, and what travels:
-bytes of an image on its way to a worker and of what comes back, and the bytes that are read beside it.
+are what to look at. Prints the median of images a second by the clock and of processor seconds an image, of this
+process and its workers (which other load on the machine spoils less), with their ratios to one thread's; and what
+travels: bytes of an image on its way to a worker and of what comes back, and the bytes that are read beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import pickle
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from bench import machine
-from bench.bench_eval import MEAN_PEOPLE, SIZES, write_folder
+from bench.bench_eval import MEAN_PEOPLE, SIZES, family_of, write_folder
 from bench.scenes import SEED
 from hrnetae.evaluation.decoding import PieceDecoder, Task
 from hrnetae.evaluation.evaluate import EvalJob, evaluate
@@ -84,6 +86,7 @@ def draw_pictures(folder: Path, images: int) -> None:
 
 # ------------------------------------------------------------------------------------------------------------ the ways
 
+Seconds = tuple[float, float]  # by the clock, and of the processors
 Way = tuple[int, Any]  # workers, and their executor; None: threads of this process
 
 
@@ -123,26 +126,36 @@ def run_convert(folder: Path, workers: int, executor: Any) -> float:
         return time.perf_counter() - start
 
 
-def measure(run: Callable[[int, Any], float], ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+def measure(run: Callable[[int, Any], float], ways: dict[str, Way], rounds: int) -> dict[str, list[Seconds]]:
+    found: dict[str, list[Seconds]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, way in ways.items():
+            before = used_so_far()
             took = run(*way)
             if number:  # the first round starts the workers
-                seconds[name].append(took)
-    return seconds
+                found[name].append((took, used_so_far() - before))
+    return found
+
+
+def used_so_far() -> float:
+    """Processor seconds of this process and all that it has started and that live."""
+    ticks = 0
+    for pid in family_of(os.getpid()):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 # --------------------------------------------------------------------------------------------------------- the figures
 
 
-def report(title: str, seconds: dict[str, list[float]], images: int) -> None:
-    first = median(next(iter(seconds.values())))
-    for name, samples in seconds.items():
-        ratios = [first / one for one in samples]
+def report(title: str, found: dict[str, list[Seconds]], images: int) -> None:
+    wall_of_one, used_by_one = (median(column) for column in zip(*next(iter(found.values())), strict=True))
+    for name, samples in found.items():
+        wall, used = (median(column) for column in zip(*samples, strict=True))
         print(
-            f"{title:14} {name:13} {images / median(samples):8.1f} images/s   {first / median(samples):5.2f} of one "
-            f"thread ({min(ratios):.2f} to {max(ratios):.2f})"
+            f"{title:14} {name:13} {images / wall:8.1f} images/s, {wall_of_one / wall:5.2f} of one thread"
+            f"   {1000 * used / images:8.2f} ms of a processor an image, {used / used_by_one:5.2f} of one thread"
         )
 
 

@@ -1,9 +1,10 @@
 """``python -m bench.scaling``: eval and convert-image on 1 and 2 workers: threads, processes, a Dask cluster.
 
-All ways take turns on the same files, which the page cache holds, with their workers started and warm; so the ratios
-are what to look at. Prints the median of images a second by the clock and of processor seconds an image, of this
-process and its workers (which other load on the machine spoils less), with their ratios to one thread's; and what
-travels: bytes of an image on its way to a worker and of what comes back, and the bytes that are read beside it.
+The ways take turns on the same files, which the page cache holds, with their workers started and warm; so the ratios
+are what to look at. The cluster, which uses a little of a processor all the time, runs after the others. Prints the
+median of images a second by the clock and of processor seconds an image, of this process and its workers (which other
+load on the machine spoils less), with their ratios to one thread's; and what travels: bytes of an image on its way to
+a worker and of what comes back, and the bytes that are read beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,18 +46,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)
     others = machine.Others()
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as name:
         outputs, pictures = Path(name) / "outputs", Path(name) / "pictures"
         draw_outputs(outputs, args.images)
         draw_pictures(pictures, args.images // 2)
-        ways = {
-            f"{kind}, {count}": stack.enter_context(start(count)) for count in (1, 2) for kind, start in KINDS.items()
-        }
-        for title, run, count in (
-            ("eval", lambda *way: run_eval(outputs, *way), args.images),
-            ("convert-image", lambda *way: run_convert(pictures, *way), args.images // 2),
-        ):
-            report(title, measure(run, ways, args.rounds), count)
+        found: dict[str, dict[str, list[Seconds]]] = {"eval": {}, "convert-image": {}}
+        for kinds in TOGETHER:
+            with ExitStack() as stack:
+                ways = {
+                    f"{kind}, {count}": stack.enter_context(KINDS[kind](count)) for count in (1, 2) for kind in kinds
+                }
+                found["eval"] |= measure(partial(run_eval, outputs), ways, args.rounds)
+                found["convert-image"] |= measure(partial(run_convert, pictures), ways, args.rounds)
+        report("eval", found["eval"], args.images)
+        report("convert-image", found["convert-image"], args.images // 2)
         print_travel(outputs)
     print(f"others kept {others.processors()} processors busy meanwhile; {machine.describe()}")
     return 0
@@ -111,6 +115,7 @@ def dask(count: int) -> Iterator[Way]:
 
 
 KINDS = {"threads": threads, "processes": processes, "dask": dask}
+TOGETHER = (("threads", "processes"), ("dask",))  # a cluster is busy when it has nothing to do, too
 
 
 def run_eval(folder: Path, workers: int, executor: Any) -> float:

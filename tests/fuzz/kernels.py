@@ -25,7 +25,7 @@ from hrnetae.outputs import arrange
 from hrnetae.steps import joint_arrays
 from hrnetae.types import TopK
 
-RELATIVES = 9  # inputs that are made of one that was drawn
+RELATIVES = 4  # inputs that are made of one that was drawn; with all levels an input may take half a second
 _memory = guarded.Guarded()
 
 

@@ -6,10 +6,11 @@ import argparse
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,21 +77,27 @@ class _Cluster:
         """Nothing is taken from an earlier call that looks the same."""
         return _Handed(self, self._client.submit(fn, *args, pure=False))
 
-    def result(self, future: Any) -> Any:
+    def result(self, future: Any, done: threading.Event) -> Any:
         """What came of it. A worker's death is the scheduler's business: it has the piece done by another."""
+        try:
+            while True:
+                self._wait(done)
+                # Not to be called off soon: what a worker that has just died held is looked for there first.
+                with suppress(TimeoutError):
+                    return future.result(timeout=_NO_WORKER)
+        except self._distributed.KilledWorker as error:
+            raise self._lost(f"workers died again and again at the same piece of work ({error})") from None
+        except (CancelledError, self._distributed.comm.CommClosedError) as error:
+            raise self._lost(f"its scheduler is gone ({error})") from None
+
+    def _wait(self, done: threading.Event) -> None:
+        """Errors: WorkerLostError where there is nobody to do it."""
         without = time.monotonic()
-        while True:
-            try:
-                return future.result(timeout=_GLANCE)
-            except TimeoutError:
-                if self._client.nthreads():
-                    without = time.monotonic()
-                if time.monotonic() - without > _NO_WORKER:
-                    raise self._lost("its workers are gone") from None
-            except self._distributed.KilledWorker as error:
-                raise self._lost(f"workers died again and again at the same piece of work ({error})") from None
-            except (CancelledError, self._distributed.comm.CommClosedError) as error:
-                raise self._lost(f"its scheduler is gone ({error})") from None
+        while not done.wait(_GLANCE):
+            if self._client.nthreads():
+                without = time.monotonic()
+            elif time.monotonic() - without > _NO_WORKER:
+                raise self._lost("its workers are gone")
 
     def _lost(self, what: str) -> WorkerLostError:
         return WorkerLostError(f"{self._address}: {what}")
@@ -102,10 +109,12 @@ class _Handed:
     def __init__(self, cluster: _Cluster, future: Any) -> None:
         self._cluster = cluster
         self._future = future
+        self._done = threading.Event()
+        future.add_done_callback(lambda _: self._done.set())
 
     def result(self) -> Any:
         """What came of it."""
-        return self._cluster.result(self._future)
+        return self._cluster.result(self._future, self._done)
 
     def cancel(self) -> bool:
         """Always: what a worker does of it still is dropped."""

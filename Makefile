@@ -36,8 +36,8 @@ fuzz: $(VENV)/installed-test ## hostile files and maps, FUZZ_CASES of each targe
 	$(BIN)/python tests/fuzz $(FUZZ_TARGET:%=--target %) --cases $(FUZZ_CASES) --seed $(FUZZ_SEED) \
 		--processes $$(nproc) --state $(FUZZ_STATE)
 
-fuzz-kernels: ## the same with 1,000,000 hostile maps for the kernels alone
-	$(MAKE) fuzz FUZZ_TARGET=kernels FUZZ_CASES=1000000
+fuzz-kernels: ## the same with over 1,000,000 hostile inputs of the kernels, in 350,000 cases
+	$(MAKE) fuzz FUZZ_TARGET=kernels FUZZ_CASES=350000
 
 sanitize: $(VENV)/installed-test ## the tests of the kernels under gcc's address, undefined and thread sanitizers
 	$(BIN)/python tests/sanitize.py address

@@ -7,7 +7,7 @@ An executor is whatever has the ``submit`` of concurrent.futures: its own pools 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
@@ -40,7 +40,7 @@ class WorkerLostError(RuntimeError):
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], workers: int, executor: Executor | None = None
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """``map``, in order, with few items in work. The first error, in order, ends it.
 
     workers: threads or, with an executor, how many workers that has; twice as many items are under way.
@@ -54,15 +54,17 @@ def ordered_map(
             for item in items:
                 pending.append(_submit(pool, function, item))
                 if len(pending) >= workers * _IN_FLIGHT:
-                    yield _result(pending.popleft())
+                    yield _first_result(pending)
             while pending:
-                yield _result(pending.popleft())
+                yield _first_result(pending)
         finally:
             _call_off(pending)
 
 
 def in_pieces(items: Sequence[T], workers: int) -> Iterator[Sequence[T]]:
     """Items, a few at a time, so that handing them over costs little; where there are few, all workers get some."""
+    if workers < 1:
+        raise ValueError(f"workers: {workers}, expected at least 1")
     size = max(1, min(_AT_ONCE, len(items) // (workers * _IN_FLIGHT)))
     for start in range(0, len(items), size):
         yield items[start : start + size]
@@ -83,6 +85,13 @@ def _submit(pool: Executor, function: Callable[[T], R], item: T) -> Pending:
     except BrokenExecutor as error:
         raise _lost(error) from error
     return handed
+
+
+def _first_result(pending: deque[Pending]) -> Any:
+    """Until it is there the piece stays among those that an error calls off or waits for."""
+    found = _result(pending[0])
+    pending.popleft()
+    return found
 
 
 def _result(pending: Pending) -> Any:

@@ -30,7 +30,7 @@ BUILD = PROJECT / "build" / "sanitize"
 # By what they call: the kernels themselves; the API on them; the matching of evaluation and analysis; the search.
 KERNEL_TESTS = (
     *("test_kernels", "test_assignment", "test_levels", "test_reference", "test_oks", "fuzz/test_kernel_target"),
-    *("test_api", "test_options", "test_properties"),
+    *("test_api", "test_options", "test_properties", "test_compat", "test_same_bytes", "test_stubs"),
     *("test_eval", "test_matches", "test_analysis", "test_tuning"),
 )
 THREAD_TESTS = ("test_api", "test_levels", "test_options")

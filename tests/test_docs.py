@@ -71,6 +71,7 @@ def test_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 @needs_pages
+@pytest.mark.slow
 def test_readme_export_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch", reason="export needs torch")
     from hrnetae.networks.untrained import architecture_of, untrained
@@ -91,6 +92,7 @@ def test_what_readme_says_of_make_and_pip_is_what_ci_does() -> None:
 
 
 @needs_pages
+@pytest.mark.slow
 def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     run_commands(TUTORIAL)

@@ -410,6 +410,21 @@ def test_a_jpeg_of_many_scans(tmp_path: Path) -> None:
     refused(read_picture, path, "scans over 4096 x 4096 pixels")
 
 
+def test_a_png_whose_last_chunk_claims_gigabytes(tmp_path: Path) -> None:
+    """Found by the fuzzer (pictures, seed 0, case 71232): OpenCV took 1.2 GB for it, in five seconds."""
+    data = bytearray(encoded("png"))
+    end = data.rindex(b"IEND")
+    data[end - 4 : end] = b"I\0\0\0"
+    refused(read_picture, written(tmp_path, bytes(data)), "the end of the file is missing")
+
+
+def test_a_tiff_whose_directory_lies_beyond_all_files(tmp_path: Path) -> None:
+    """Found by the fuzzer (pictures, seed 0, case 2844): an OverflowError."""
+    data = b"II+\0" + struct.pack("<HHQ", 8, 0, (1 << 64) - 8) + bytes(64)
+    refused(read_picture, written(tmp_path, data), "not a picture that OpenCV can decode")
+    refused(picture_size, written(tmp_path, data), "expected a picture")
+
+
 @pytest.mark.parametrize("kind", ["gif", "ppm", "jpeg2000", "ico"])
 def test_formats_that_nobody_judged(kind: str, tmp_path: Path) -> None:
     try:

@@ -250,3 +250,33 @@ def test_a_file_in_the_folder_s_place(tmp_path: Path) -> None:
     for name in ("file", "file/below"):
         with pytest.raises((DataError, OSError), match="file"), lock_folder(tmp_path / name):
             pass
+
+
+@posix
+def test_a_link_in_the_lock_s_place_is_not_followed(tmp_path: Path) -> None:
+    """A folder that was unpacked may hold one to any file of its user's."""
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    folder = tmp_path / "outputs"
+    folder.mkdir()
+    (folder / LOCK_NAME).symlink_to(precious)
+    with lock_folder(folder):
+        assert not (folder / LOCK_NAME).is_symlink()
+    assert precious.read_text() == "kept"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_takes_its_name_is_no_leftover_of_others(tmp_path: Path) -> None:
+    """The lock of another file in the folder removes leftovers while this one is about to be renamed."""
+    real_replace = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        with lock_file(tmp_path / "b.json"):
+            assert self.exists()
+        return real_replace(self, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        with atomic_write(tmp_path / "a.json") as stream:
+            stream.write(b"whole")
+    assert (tmp_path / "a.json").read_bytes() == b"whole"

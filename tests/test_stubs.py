@@ -44,7 +44,7 @@ def declarations(function: Callable[..., Any]) -> list[tuple[str, Any]]:
     inside = re.match(r"\w+\((.*)\)$", str(function.__doc__).splitlines()[0])
     assert inside, function.__doc__
     found = []
-    for argument in re.split(r",\s*(?![^\[]*\])", inside[1]):
+    for argument in re.split(r",\s*(?![^\[]*\])", inside[1]) if inside[1] else ():
         *words, name = re.sub(r"\[.*?\]", "", argument).split()
         found.append((name, DECLARED[words[-1]] if words else None))
     return found
@@ -125,6 +125,7 @@ def use_every_kernel() -> None:
     hrnetae.refine(hrnetae.adjust(persons, heat), heat, tags)
     _kernels.assign(np.zeros((2, 3)), np.zeros(2, np.int32))
     _kernels.has_level(0)
+    _kernels.version()
     whole, double, flag = np.array([0, 1]), np.ones(1), np.ones((1, 1), np.uint8)
     people = Persons(np.ones(1), whole, np.ones((1, 1, 3)), np.ones((1, 4)), double, whole, np.ones((1, 1, 3)))
     _kernels.oks_match(people, Rules(double, flag, flag[0], flag[0], flag), np.exp(_kernels.oks_exponents(people)))

@@ -261,5 +261,5 @@ def test_what_is_no_build_file(tmp_path: Path, text: str) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_vamc_config(tmp_path / "none.yaml")
-    with pytest.raises(DataError, match="expected a readable build file"):
+    with pytest.raises(DataError, match="a directory, expected a build file"):
         read_vamc_config(tmp_path)

@@ -473,7 +473,7 @@ def test_objects_in_an_input_are_never_unpickled(tmp_path: Path, capsys: pytest.
     flow = make_flow(tmp_path, count=1)
     np.savez(tmp_path / "in" / "picture 0.npz", input_0=np.array([{"a": 1}], dtype=object))
     assert vamp(flow.listed(tmp_path / "out")) == 1
-    assert "an object array (1,), expected uint8 (3, H, W)" in capsys.readouterr().err
+    assert "input_0 is object (1,), expected uint8 (3, H, W)" in capsys.readouterr().err
 
 
 def test_a_header_that_promises_too_much_takes_no_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,10 +84,13 @@ class _Cluster:
             while True:
                 self._wait(done)
                 # Not to be called off soon: what a worker that has just died held is looked for there first.
-                with suppress(TimeoutError):
+                try:
                     return future.result(timeout=_NO_WORKER)
-                if not self._client.nthreads():
-                    raise self._lost(_GONE)
+                except TimeoutError:
+                    if future.status == "error":  # it is the work's own
+                        raise
+                    if not self._client.nthreads():
+                        raise self._lost(_GONE) from None
         except self._distributed.KilledWorker as error:
             raise self._lost(f"workers died again and again at the same piece of work ({error})") from None
         except (CancelledError, self._distributed.comm.CommClosedError) as error:
@@ -97,10 +100,16 @@ class _Cluster:
         """Errors: WorkerLostError where there is nobody to do it."""
         without = time.monotonic()
         while not done.wait(_GLANCE):
-            if self._client.nthreads():
+            if self._threads():
                 without = time.monotonic()
             elif time.monotonic() - without > _NO_WORKER:
                 raise self._lost(_GONE)
+
+    def _threads(self) -> Any:
+        try:
+            return self._client.nthreads()
+        except (OSError, TimeoutError) as error:
+            raise self._lost(f"its scheduler is gone ({error})") from None
 
     def _lost(self, what: str) -> WorkerLostError:
         return WorkerLostError(f"{self._address}: {what}")
@@ -120,8 +129,9 @@ class _Handed:
         return self._cluster.result(self._future, self._done)
 
     def cancel(self) -> bool:
-        """Always: what a worker does of it still is dropped."""
-        self._future.cancel()
+        """Always: what a worker returns of it still is dropped (files that it writes stay)."""
+        with suppress(OSError, TimeoutError):  # the scheduler is gone, and the work with it
+            self._future.cancel()
         return True
 
 

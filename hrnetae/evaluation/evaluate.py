@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -251,14 +251,14 @@ def _decode_all(
         for at, piece in _numbered(in_pieces(tasks[start:end], job.workers))
     ]
     worker = PieceDecoder(job.params, job.skeleton, job.verify)
-    decoded = ordered_map(worker, (piece for _, piece in pieces), job.workers, executor)
-    for (start, _), one in zip(pieces, decoded, strict=True):
-        found[start] = one
-        if parts is not None:
-            parts.add(Part(one.keys, one.results))
-        for _ in one.keys:
-            done += 1
-            progress(done, len(tasks))
+    with closing(ordered_map(worker, (piece for _, piece in pieces), job.workers, executor)) as decoded:
+        for (start, _), one in zip(pieces, decoded, strict=True):
+            found[start] = one
+            if parts is not None:
+                parts.add(Part(one.keys, one.results))
+            for _ in one.keys:
+                done += 1
+                progress(done, len(tasks))
     ordered = [found[start] for start in sorted(found)]
     return _AllDecoded(
         Results.joined([one.results for one in ordered]),

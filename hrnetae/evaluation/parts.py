@@ -49,6 +49,8 @@ class PartsFile:
     def __init__(self, results: Path, joints: int, settings: Mapping[str, Any], resume: bool) -> None:
         self._path = beside(results.resolve(), "part")
         first = json.dumps({"format": _FORMAT, **settings}, sort_keys=True).encode()
+        if self._path.is_symlink():  # would lead the writing elsewhere
+            self._path.unlink()
         self._file: BinaryIO = self._path.open("r+b" if resume and self._path.exists() else "w+b")
         self.found, end = self._read(first, joints)
         self._file.seek(end)

@@ -43,7 +43,10 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = False) -> Iterato
             handle.flush()
             if sync:
                 os.fsync(handle.fileno())
-        temporary.replace(target)
+            if os.name != "nt":  # locked until it has its name: unlocked it would be taken for a leftover
+                temporary.replace(target)
+        if os.name == "nt":  # where no open file can be renamed
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)  # gone already where all went well
 

@@ -28,7 +28,7 @@ def try_lock(handle: IO[Any]) -> bool | None:
 def is_at(handle: IO[Any], path: Path) -> bool:
     """Whether ``path`` is still the name of the open file, and not of another one, or none."""
     try:
-        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+        return os.path.samestat(os.fstat(handle.fileno()), path.lstat())
     except OSError:
         return False
 

@@ -148,9 +148,12 @@ def _acquire(path: Path, what: str) -> IO[bytes]:
 
 
 def _open(path: Path, what: str) -> IO[bytes]:
-    """Open it, or make it."""
-    with _naming(what):  # not inherited by processes that are started, as all that Python opens
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    """Open it, or make it. A link in its place, which would lead the writing elsewhere, is removed and not followed."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    with _naming(what):
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        descriptor = os.open(path, flags, 0o666)  # not inherited by processes that are started, as all in Python
     return os.fdopen(descriptor, "r+b", buffering=0)
 
 

@@ -33,7 +33,7 @@ def read_header(data: bytes) -> Header | None:
         if data.startswith(start):
             try:
                 return read(data)
-            except (struct.error, IndexError):
+            except (struct.error, IndexError, OverflowError):  # a place beyond any file
                 return None
     return None
 

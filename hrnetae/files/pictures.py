@@ -169,8 +169,8 @@ def _jpeg_ends(data: bytes) -> bool:
 
 
 def _png_ends(data: bytes) -> bool:
-    """Whether the chunks lead to the last one. The letters of its kind may stand in the content of others."""
+    """Whether the chunks lead to the last, empty one. The letters of its kind may stand in the content of others."""
     at = len(PNG_START)
     while (kind := data[at + 4 : at + 8]) and kind != _PNG_END:
         at += _PNG_FRAME + int.from_bytes(data[at : at + 4])
-    return kind == _PNG_END
+    return data[at : at + 8] == bytes(4) + _PNG_END  # OpenCV takes memory for what the last one, too, says it has

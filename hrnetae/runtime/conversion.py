@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -192,8 +193,9 @@ def _convert_all(
     if executor is not None:
         tasks = [_Task(picture.absolute(), tuple(map(Path.absolute, files)), keep) for picture, files, keep in tasks]
     outcomes: list[bool | str] = []
-    for piece in ordered_map(_convert_piece, in_pieces(tasks, workers), workers, executor):
-        for outcome in piece:
+    # Closed here: what is under way when an error comes has ended before the folder's lock does.
+    with closing(ordered_map(_convert_piece, in_pieces(tasks, workers), workers, executor)) as pieces:
+        for outcome in chain.from_iterable(pieces):
             if executor is not None:
                 _check_shared(tasks[len(outcomes)], outcome, not outcomes)
             outcomes.append(str(outcome) if isinstance(outcome, DataError) else outcome)

@@ -66,6 +66,15 @@ def _from_few(rng: Rng, shape: tuple[int, ...], dtype: Any) -> Array:
     return some[rng.integers(len(some), size=shape)]
 
 
+def with_flipped_bits(rng: Rng, maps: Array) -> Array:
+    """A copy in which one number in sixteen or fewer has other bits."""
+    copy = np.array(maps, order="C")
+    bits = copy.view(_UNSIGNED[copy.dtype.type]).reshape(-1)
+    at = rng.integers(bits.size, size=int(rng.integers(1, 2 + bits.size // 16)))
+    bits[at] ^= any_bits(rng, at.shape, copy.dtype.type).view(bits.dtype)
+    return copy
+
+
 def _flipped_bits(rng: Rng, shape: tuple[int, ...], dtype: Any) -> Array:
     """What a network could say, but for single bits."""
     maps = rng.random(shape, np.float32).astype(dtype)

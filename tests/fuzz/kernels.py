@@ -8,7 +8,7 @@ cannot be touched.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import campaign
@@ -25,6 +25,7 @@ from hrnetae.outputs import arrange
 from hrnetae.steps import joint_arrays
 from hrnetae.types import TopK
 
+RELATIVES = 4  # inputs that are made of one that was drawn; with all levels an input may take half a second
 _memory = guarded.Guarded()
 
 
@@ -53,7 +54,16 @@ def _decode(rng: Rng, number: int, levels: tuple[str, ...]) -> str:
     if not what and chance(rng, 0.3):
         what = _features(placed, levels)
     inputs = [(placed[side], drawn[side]) for side in ("output", "flipped")]
-    return what or _first(_changed(hostile.arrays_of(one), hostile.arrays_of(other)) for one, other in inputs)
+    what = what or _first(_changed(hostile.arrays_of(one), hostile.arrays_of(other)) for one, other in inputs)
+    return what or _first(_relative(rng, drawn, number + i, levels) for i in range(RELATIVES))
+
+
+def _relative(rng: Rng, drawn: Inputs, number: int, levels: tuple[str, ...]) -> str:
+    """The same image with other bits here and there: what a scene costs to draw serves several inputs."""
+    sides = ("output", "flipped")
+    other = {side: hostile.relaid(drawn[side], partial(cases.with_flipped_bits, rng)) for side in sides}
+    what = campaign.check(campaign.place(drawn | other, number), levels)[1]
+    return f"with other bits: {what}" if what else ""
 
 
 def _decode_at_levels(placed: Inputs, levels: tuple[str, ...]) -> str:
@@ -246,6 +256,12 @@ class KernelTarget:
         kind = pick(rng, _WHEEL)
         what = kind(rng, number, self._levels)
         return f"{kind.__name__.lstrip('_')}: {what}" if what else ""
+
+
+def inputs_of(seed: int, number: int) -> int:
+    """How many inputs a case of the target has; of a batch one is counted."""
+    kind = pick(np.random.default_rng((seed, number)), _WHEEL)
+    return 1 + RELATIVES if kind is _decode else 1
 
 
 KERNELS = KernelTarget()

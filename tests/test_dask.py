@@ -210,16 +210,16 @@ def test_a_cluster_that_goes_in_the_middle(
     monkeypatch.setattr(dask_workers, "_NO_WORKER", 1)
     found = tmp_path / "scheduler.json"
     scheduler = start("distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(found))
-    more = ("--no-dashboard", "--no-nanny", "--nthreads", "1", "--death-timeout", "60")
+    more = ("--no-dashboard", "--no-nanny", "--nthreads", "1", "--death-timeout", "180")
     worker = start("distributed.cli.dask_worker", "--scheduler-file", str(found), *more)
     many, out = data.under_many_names(tmp_path / "many", 320), tmp_path / "r.json"
     job = EvalJob(many.vamp, many.datalist, many.root, out=out, resume=True)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180  # a busy machine starts them late
         while not (found.exists() and found.read_bytes().endswith(b"}")):
             assert time.monotonic() < until
             time.sleep(0.05)
-        monkeypatch.setattr(dask_workers, "_PATIENCE", 60)  # a busy machine starts the worker late
+        monkeypatch.setattr(dask_workers, "_PATIENCE", 180)
 
         def kill(done: int, total: int) -> None:
             (scheduler if gone == "scheduler" else worker).kill()

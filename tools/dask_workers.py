@@ -22,6 +22,7 @@ from hrnetae.work import Executor, WorkerLostError
 _PATIENCE = 10  # seconds for the scheduler to answer, and for a first worker
 _NO_WORKER = 60  # seconds without any worker, which is then not waited for any longer
 _GLANCE = 1.0
+_GONE = "its workers are gone"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class _Cluster:
                 except TimeoutError:
                     if future.status == "error":  # it is the work's own
                         raise
+                    if not self._client.nthreads():
+                        raise self._lost(_GONE) from None
         except self._distributed.KilledWorker as error:
             raise self._lost(f"workers died again and again at the same piece of work ({error})") from None
         except (CancelledError, self._distributed.comm.CommClosedError) as error:
@@ -100,7 +103,7 @@ class _Cluster:
             if self._threads():
                 without = time.monotonic()
             elif time.monotonic() - without > _NO_WORKER:
-                raise self._lost("its workers are gone")
+                raise self._lost(_GONE)
 
     def _threads(self) -> Any:
         try:

@@ -89,7 +89,7 @@ class _Cluster:
                 except TimeoutError:
                     if future.status == "error":  # it is the work's own
                         raise
-                    if not self._client.nthreads():
+                    if not self._threads():
                         raise self._lost(_GONE) from None
         except self._distributed.KilledWorker as error:
             raise self._lost(f"workers died again and again at the same piece of work ({error})") from None
@@ -151,7 +151,7 @@ def _import_distributed() -> Any:
 def _connect(distributed: Any, address: str) -> Any:
     try:
         return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AssertionError) as error:  # asserted where its own thread does not start
         reason = f"{address}: no Dask scheduler there ({error}), expected its address, such as tcp://host:8786"
         raise DataError(reason) from None
 

@@ -27,6 +27,7 @@ from hrnetae.tools.dask_workers import look, workers_of
 from hrnetae.work import WorkerLostError
 
 distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")
+pytestmark = pytest.mark.slow  # and by itself: .ci/run says why
 
 
 @pytest.fixture(scope="module")

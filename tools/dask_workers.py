@@ -151,7 +151,9 @@ def _import_distributed() -> Any:
 def _connect(distributed: Any, address: str) -> Any:
     try:
         return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError, AssertionError) as error:  # asserted where its own thread does not start
+    except AssertionError:  # distributed's, and says nothing of the scheduler
+        raise DataError(f"{address}: Dask's own thread here did not start, expected it within seconds") from None
+    except (OSError, ValueError, TypeError) as error:
         reason = f"{address}: no Dask scheduler there ({error}), expected its address, such as tcp://host:8786"
         raise DataError(reason) from None
 

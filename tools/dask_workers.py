@@ -22,6 +22,7 @@ from hrnetae.work import Executor, WorkerLostError
 _PATIENCE = 10  # seconds for the scheduler to answer, and for a first worker
 _NO_WORKER = 60  # seconds without any worker, which is then not waited for any longer
 _GLANCE = 1.0
+_STARTS = 3  # tries
 _GONE = "its workers are gone"
 
 
@@ -149,13 +150,15 @@ def _import_distributed() -> Any:
 
 
 def _connect(distributed: Any, address: str) -> Any:
-    try:
-        return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
-    except AssertionError:  # distributed's, and says nothing of the scheduler
-        raise DataError(f"{address}: Dask's own thread here did not start, expected it within seconds") from None
-    except (OSError, ValueError, TypeError) as error:
-        reason = f"{address}: no Dask scheduler there ({error}), expected its address, such as tcp://host:8786"
-        raise DataError(reason) from None
+    for _ in range(_STARTS):
+        try:
+            return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+        except AssertionError:  # its own thread did not start, which says nothing of the scheduler; why, is not known
+            continue
+        except (OSError, ValueError, TypeError) as error:
+            reason = f"{address}: no Dask scheduler there ({error}), expected its address, such as tcp://host:8786"
+            raise DataError(reason) from None
+    raise DataError(f"{address}: Dask's own thread here did not start, expected it within seconds")
 
 
 def _check_workers(client: Any, address: str, seen: Sequence[Path]) -> int:

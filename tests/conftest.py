@@ -17,7 +17,7 @@ FULL = os.environ.get("HRNETAE_FULL") == "1"
 
 # The examples are the same in every run, and no timing decides a test.
 _COMMON = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-settings.register_profile("quick", _COMMON, max_examples=150)
+settings.register_profile("quick", _COMMON, max_examples=40)
 settings.register_profile("full", _COMMON, max_examples=5000)
 settings.load_profile("full" if FULL else "quick")
 

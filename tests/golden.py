@@ -113,8 +113,8 @@ def shared_cases() -> list[Case]:
 
 
 def kind_of(case: Case) -> str:
-    """Its name without people and size."""
-    return re.sub(r"(_\d+p)?(_\d+x\d+)?$", "", case.name)
+    """Its name without people and size, and without a scene's number."""
+    return re.sub(r"(?<=scene)_\d+|_\d+p(?=_|$)|_\d+x\d+$", "", case.name)
 
 
 def cases(bad: bool = False, one_of_a_kind: bool = False) -> list[Any]:

@@ -139,12 +139,12 @@ def check(solver: Solver, costs: list[Costs]) -> None:
 @pytest.mark.parametrize("solver", [by_kernel, by_reference])
 @pytest.mark.parametrize("kind", KINDS)
 def test_small_matrices(kind: Callable[[Rng, int, int], Costs], solver: Solver) -> None:
-    check(solver, matrices(kind, range(1, 8), 2000 if solver is by_kernel else 300, 0))
+    check(solver, matrices(kind, range(1, 8), 1000 if solver is by_kernel else 200, 0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_middling_matrices(kind: Callable[[Rng, int, int], Costs]) -> None:
-    check(by_kernel, matrices(kind, range(8, 21), 200, 1))
+    check(by_kernel, matrices(kind, range(8, 21), 100, 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -27,7 +28,6 @@ from hrnetae.tools.dask_workers import look, workers_of
 from hrnetae.work import WorkerLostError
 
 distributed = pytest.importorskip("distributed", reason="the extra [dask] is not installed")
-pytestmark = pytest.mark.slow  # and by itself: .ci/run says why
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +138,20 @@ def test_no_scheduler(data: Dataset, capsys: pytest.CaptureFixture[str], monkeyp
         assert err.startswith(f"hrnetae eval: {address}: no Dask scheduler there (") and "tcp://host:8786" in err
     words = ["--image_dir", "x", "--save_dir", "y", "--datalist", "z", "--dask", "tcp://127.0.0.1:1"]
     assert "no Dask scheduler" in refused(capsys, convert_image.main, words)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "foo://x:1"])
+def test_no_client_is_left_unfinished(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be ended whenever the garbage collector came upon it, in the start of another as well: a deadlock."""
+    monkeypatch.setattr(dask_workers, "_PATIENCE", 0.5)
+    gc.disable()
+    try:
+        with pytest.raises(DataError), workers_of(address, 1, []):
+            pass
+        clients = [one for one in gc.get_objects() if type(one) is distributed.Client]
+    finally:
+        gc.enable()
+    assert {one.status for one in clients} <= {"running", "closed"}
 
 
 def test_no_distributed(data: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

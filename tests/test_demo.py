@@ -70,6 +70,7 @@ def test_demo_leaves_every_step_s_files(made: tuple[Path, dict[str, dict[str, fl
             assert plain.shape == drawn.shape and not np.array_equal(plain, drawn)
 
 
+@pytest.mark.slow
 def test_demo_repeats_itself(tmp_path: Path) -> None:
     first, second = (demo_flow.Folder(tmp_path / name) for name in ("first", "second"))
     for folder in (first, second):

@@ -51,6 +51,7 @@ def test_network_takes_a_square_picture_and_gives_maps(session: Any) -> None:
     assert (made.shape, made.type) == ([1, 34, SIDE // 4, SIDE // 4], "tensor(float)")
 
 
+@pytest.mark.slow
 def test_network_finds_the_people_of_the_demo(session: Any) -> None:
     """The demo's 64 scenes, flip test, the decoder's defaults: AP 0.80 or more; and flips help."""
     mean, std = (np.array(values, np.float32)[:, None, None] for values in (MEAN, STD))

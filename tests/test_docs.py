@@ -60,6 +60,7 @@ def test_readmes_show_the_same_commands() -> None:
 
 
 @needs_pages
+@pytest.mark.slow
 def test_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The commands, then the Python blocks, one of which takes what they made."""
     monkeypatch.chdir(tmp_path)

@@ -213,6 +213,7 @@ def test_an_untrained_networks_maps_stay_in_range() -> None:
     assert all(1e-3 < float(maps.abs().max()) < 10 for maps in outputs)
 
 
+@pytest.mark.slow
 def test_published_sizes() -> None:
     """Parameters and multiply-adds of the published networks, counted without computing anything.
 

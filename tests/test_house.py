@@ -13,6 +13,7 @@ import inspect
 import re
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,8 @@ class Import:
     eager: bool
 
 
-def imports_of(source: str, module: str, is_package: bool) -> list[Import]:
+@cache
+def imports_of(source: str, module: str, is_package: bool) -> tuple[Import, ...]:
     """Every import in a module's source, wherever it stands; relative ones made absolute."""
     found: list[Import] = []
 
@@ -111,7 +113,7 @@ def imports_of(source: str, module: str, is_package: bool) -> list[Import]:
             visit(child, inner)
 
     visit(ast.parse(source), True)
-    return found
+    return tuple(found)
 
 
 def floor_of(module: str) -> int | None:

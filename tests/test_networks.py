@@ -19,6 +19,7 @@ def keys(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in PoseNetwork(architecture).state_dict().items()}
 
 
+@pytest.mark.slow
 def test_hrnet_w32_has_the_published_size() -> None:
     """28.54 M parameters and 40.8 G multiply-adds at 512 x 512: HRNet-w32 as the model page and mmpose count it."""
     network = PoseNetwork(Architecture())

@@ -63,7 +63,7 @@ def inputs_of(scene: Scene, options: dict[str, Any], flip: bool) -> hostile.Inpu
     }
 
 
-@pytest.mark.parametrize("flip", [True, False], ids=["flip", "plain"])
+@pytest.mark.parametrize("flip", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["flip", "plain"])
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options))
 def test_every_level_and_the_numpy_version_agree(options: dict[str, Any], flip: bool) -> None:
     for scene in SCENES:

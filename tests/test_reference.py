@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from fractions import Fraction
 from typing import Any
@@ -17,41 +16,18 @@ from hrnetae import reference
 from hrnetae.params import DecodeParams
 from hrnetae.skeleton import COCO17, Skeleton
 
-FULL = os.environ.get("HRNETAE_FULL") == "1"
 NAN, INF = np.float32(np.nan), np.float32(np.inf)
 
 
 # ------------------------------------------------------------------------------------------------- recorded answers
 
 
-def _representative(cases: list[golden.Case]) -> set[str]:
-    """The smallest image of each kind of adversarial case, of each variant, and of scenes with as many people.
-
-    Cases of the project's own, which run anyway, stand for their kinds.
-    """
-    chosen: dict[str, tuple[int, str]] = {}
-    for case in cases:
-        match = re.fullmatch(r"(.+?)(_\d+p)?(?:_(\d+)x(\d+))?", case.name)
-        assert match is not None
-        kind, people, width, height = match.groups()
-        if kind.startswith("scene_"):
-            kind = f"scene{people}"
-        area = int(width) * int(height) if width else 640 * 480
-        size = (area if case.shared else 0, case.name)
-        chosen[kind] = min(chosen.get(kind, size), size)
-    return {name for _, name in chosen.values()}
-
-
 def _golden_params() -> list[Any]:
+    """Own cases; the shared ones, for which the reference's pure Python takes seconds each, with HRNETAE_FULL=1."""
     own = golden.own_cases()
     params = [pytest.param(case, id=f"own-{case.name}") for case in own]
     shared = [case for case in golden.shared_cases() if case.name not in {mine.name for mine in own}]
-    quick = _representative(own + shared)
-    for case in shared:
-        marks = [pytest.mark.shared]
-        if case.name not in quick:
-            marks += [pytest.mark.slow, pytest.mark.skipif(not FULL, reason="set HRNETAE_FULL=1 for every golden case")]
-        params.append(pytest.param(case, id=case.name, marks=marks))
+    params += [pytest.param(case, id=case.name, marks=[pytest.mark.shared, pytest.mark.slow]) for case in shared]
     if not shared:
         missing = pytest.mark.skip(reason="the recorded cases in shared/golden are absent")
         params.append(pytest.param(None, id="shared", marks=[pytest.mark.shared, missing]))

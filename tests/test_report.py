@@ -359,6 +359,7 @@ def test_a_folder_that_cannot_be_is_refused_before_the_work(tmp_path: Path) -> N
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_large_report_is_small_and_opens(tmp_path: Path) -> None:
     """5,000 pictures: at most 25 MB, and it opens where there is a browser; how fast, docs/report.md tells."""
     one = large(tmp_path, 5000)

@@ -14,7 +14,7 @@ import soak_eval
 
 pytestmark = pytest.mark.skipif(not memory.CAN_MEASURE, reason="memory is measured on Linux with glibc")
 
-SHORT = 5.0  # seconds
+SHORT = 2.0  # seconds
 BOUND = 64.0  # MiB: in so short a time the threads' heaps still fill
 THREADS = 8
 
@@ -53,7 +53,8 @@ def test_memory_that_is_not_given_back_is_found() -> None:
         return soak.as_bytes(work.decoder.decode(**work.inputs))
 
     verdict = soak.soaked(soak.Soak(answer=leaks), THREADS, 1.0)
-    assert ["left in use" in line for line in verdict.complaints(BOUND)] == [True]
+    complaints = verdict.complaints(BOUND)  # of its growth, too, where many answers came in that time
+    assert any("left in use" in line for line in complaints) and all("memory" in line for line in complaints)
 
 
 def test_growth_is_told_from_wavering() -> None:

@@ -181,6 +181,7 @@ def test_the_package_is_marked_as_typed() -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed; `make check` has it")
+@pytest.mark.slow
 def test_public_use_passes_mypy_strict(tmp_path: Path) -> None:
     """With a slip of each kind planted: mypy must find these and nothing else."""
     planted = tmp_path / "planted.py"

@@ -200,6 +200,7 @@ def arguments(work: Path, steps: int) -> list[str]:
     return ["--work", str(work), "--out", str(work / "network.onnx"), "--steps", str(steps), *small]
 
 
+@pytest.mark.slow
 def test_training_is_taken_up_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch", reason="training needs torch")
     pytest.importorskip("onnx", reason="writing ONNX needs it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import socket
@@ -22,7 +23,6 @@ from hrnetae.work import Executor, WorkerLostError
 _PATIENCE = 10  # seconds for the scheduler to answer, and for a first worker
 _NO_WORKER = 60  # seconds without any worker, which is then not waited for any longer
 _GLANCE = 1.0
-_STARTS = 3  # tries
 _GONE = "its workers are gone"
 
 
@@ -150,15 +150,14 @@ def _import_distributed() -> Any:
 
 
 def _connect(distributed: Any, address: str) -> Any:
-    for _ in range(_STARTS):
-        try:
-            return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
-        except AssertionError:  # its own thread did not start, which says nothing of the scheduler; why, is not known
-            continue
-        except (OSError, ValueError, TypeError) as error:
-            reason = f"{address}: no Dask scheduler there ({error}), expected its address, such as tcp://host:8786"
-            raise DataError(reason) from None
-    raise DataError(f"{address}: Dask's own thread here did not start, expected it within seconds")
+    try:
+        return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error)
+    # A client that its own constructor gave up ends itself when the garbage collector comes upon it, and takes a lock
+    # for that. In the start of another client, which holds the lock, that would wait for ever: so it is collected now.
+    gc.collect()
+    raise DataError(f"{address}: no Dask scheduler there ({reason}), expected its address, such as tcp://host:8786")
 
 
 def _check_workers(client: Any, address: str, seen: Sequence[Path]) -> int:

@@ -18,11 +18,13 @@ from hrnetae.evaluation.ground_truth import PICTURES
 from hrnetae.evaluation.report.html import ReportJob, write_report
 from hrnetae.evaluation.report.markup import Child, element
 from hrnetae.files.errors import some_names
-from hrnetae.files.run_record import RECORD_NAME, sha256_of
+from hrnetae.files.run_record import LARGEST, RECORD_NAME, sha256_of
+from hrnetae.foreign import read_file, shown
 
 Values = Mapping[str, Child]
 
 _MISSING = 100  # names of missing outputs that the page shows
+_LONGEST_VALUE = 200  # characters of what a run's record says of itself; it names every output, too
 
 _NEIGHBOURS = ("numpy", "opencv-python", "opencv-python-headless", "pycocotools")
 
@@ -77,12 +79,12 @@ def _file(path: Path) -> Child:
 def _run_record(folder: Path) -> Child:
     """What made the outputs, where that is recorded beside them."""
     try:
-        record = json.loads((folder / RECORD_NAME).read_bytes())
+        record = json.loads(read_file(folder / RECORD_NAME, LARGEST))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
         return None
-    told = [f"{name}: {value}" for name, value in record.items() if value is not None]
+    told = [f"{name}: {shown(value, _LONGEST_VALUE, str)}" for name, value in record.items() if value is not None]
     return [(element("code", line), element("br")) for line in told]
 
 

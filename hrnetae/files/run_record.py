@@ -21,7 +21,7 @@ from hrnetae.foreign import read_file, shown
 RECORD_NAME = "run.json"
 FORMAT = "hrnetae run 2"
 _SUFFIX = ".npz"
-_LARGEST = 1 << 30  # bytes
+LARGEST = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def check_record(folder: Path, record: RunRecord) -> None:
     """
     path = folder / RECORD_NAME
     try:
-        found = json.loads(read_file(path, _LARGEST))
+        found = json.loads(read_file(path, LARGEST))
     except FileNotFoundError:
         if folder.is_dir() and any(entry.suffix == _SUFFIX for entry in folder.iterdir()):
             raise DataError(f"{folder}: outputs without {RECORD_NAME}, expected those of an earlier run") from None
@@ -150,7 +150,7 @@ def _short(value: Any) -> str:
 
 def _found(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(read_file(folder / RECORD_NAME, _LARGEST))
+        found = json.loads(read_file(folder / RECORD_NAME, LARGEST))
     except (OSError, ValueError, RecursionError):
         return None
     return found if _is_record(found) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from hrnetae.decoder import available_processors
 from hrnetae.files.errors import DataError
+from hrnetae.files.npz import check_claims
 from hrnetae.files.vamc_config import Dataset
+from hrnetae.foreign import check_regular
 from hrnetae.runtime.calibration_state import CalibrationState
 from hrnetae.runtime.checkpoint import runtime_errors
 from hrnetae.runtime.histograms import Histogram
@@ -111,8 +114,13 @@ def make_feeds(dataset: Dataset, shapes: Mapping[str, tuple[int, ...]]) -> Calla
 
 def _read_npz(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
     try:
+        check_regular(file)
+        with zipfile.ZipFile(file) as archive:
+            check_claims(str(file), archive)
         with np.load(file, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
+    except DataError:
+        raise
     except Exception as error:  # zipfile, zlib, NumPy and the system raise what they like for a broken file
         raise DataError(f"{file}: {error}, expected an npz file of network inputs") from None
     if len(arrays) < len(shapes):

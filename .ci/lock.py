@@ -1,4 +1,4 @@
-"""Pin what the tests, the checks and the benchmarks need, with the archives' checksums: .ci/requirements.lock.
+"""Pin what the tests, the checks, the documentation and the benchmarks need, with the archives' checksums: .ci/requirements.lock.
 
     .venv/bin/python .ci/lock.py        (make lock)
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / ".ci" / "requirements.lock"
-EXTRAS = ("test", "dev", "bench")
+EXTRAS = ("test", "dev", "docs", "bench")
 
 
 def requirements() -> list[str]:

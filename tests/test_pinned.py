@@ -30,7 +30,7 @@ def test_what_pyproject_asks_for_is_locked() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = settings["project"]["optional-dependencies"]
     wanted = [*settings["build-system"]["requires"], *settings["project"]["dependencies"]]
-    wanted += [one for extra in ("test", "dev", "bench") for one in extras[extra]]
+    wanted += [one for extra in ("test", "dev", "docs", "bench") for one in extras[extra]]
     versions = locked()
     for one in map(Requirement, wanted):
         assert one.specifier.contains(versions[canonicalize_name(one.name)]), one

@@ -1,4 +1,4 @@
-"""Pin what the tests, the checks, the documentation and the benchmarks need, with the archives' checksums: .ci/requirements.lock.
+"""Pin what tests, checks, documentation and benchmarks need, with the archives' checksums: .ci/requirements.lock.
 
     .venv/bin/python .ci/lock.py        (make lock)
 

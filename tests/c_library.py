@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from hrnetae.params import CHOICES
 
 Array = NDArray[Any]
 OK, BAD_ARGUMENT = 0, 1
+# What the static library was built with where tests/sanitize.py runs the tests.
+SANITIZE = [f"-fsanitize={flags}" for flags in [os.environ.get("HRNETAE_SANITIZE")] if flags]
 FLOAT32, FLOAT16 = 0, 1
 
 
@@ -45,7 +48,7 @@ def build_program(source: Path, program: Path, standard: str) -> None:
     compiler = find_compiler("g++", "clang++") if standard.startswith("c++") else find_compiler("gcc", "clang")
     strict = (f"-std={standard}", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1")
     folder = f"-I{hrnetae.get_include()}"
-    run(compiler, *strict, folder, source, hrnetae.get_library(), "-lm", "-o", program)
+    run(compiler, *SANITIZE, *strict, folder, source, hrnetae.get_library(), "-lm", "-o", program)
 
 
 def build_shared(target: Path) -> Path:
@@ -54,7 +57,7 @@ def build_shared(target: Path) -> Path:
     whole = [f"-Wl,-force_load,{library}"]
     if sys.platform != "darwin":
         whole = ["-Wl,--whole-archive", library, "-Wl,--no-whole-archive"]
-    run(compiler, "-shared", "-o", target, *whole, "-lm")
+    run(compiler, *SANITIZE, "-shared", "-o", target, *whole, "-lm")
     return target
 
 

@@ -32,8 +32,11 @@ KERNEL_TESTS = (
     *("test_kernels", "test_assignment", "test_levels", "test_reference", "test_oks", "fuzz/test_kernel_target"),
     *("test_api", "test_options", "test_properties", "test_compat", "test_same_bytes", "test_stubs"),
     *("test_eval", "test_matches", "test_analysis", "test_tuning"),
+    *("test_capi", "test_capi_refuses"),
 )
-THREAD_TESTS = ("test_api", "test_levels", "test_options")
+THREAD_TESTS = ("test_api", "test_levels", "test_options", "test_capi")
+# Those build programs with the commands that users are told, which know nothing of sanitizers.
+OWN_BUILDS = "not manuals_command_lines and not manuals_cmake"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ SANITIZERS = {
             "LSAN_OPTIONS": "exitcode=0:max_leaks=0",
         },
         KERNEL_TESTS,
+        OWN_BUILDS,
     ),
     "thread": Sanitizer(
         "thread",
@@ -99,7 +103,8 @@ def environment(sanitizer: Sanitizer, library: Path, reports: Path) -> dict[str,
     preloaded = " ".join(str(runtime_library(name)) for name in sanitizer.libraries)
     options = {name: f"{text}:log_path={reports / name}" for name, text in sanitizer.options.items()}
     python = {"PYTHONPATH": str(library), "PYTHONSAFEPATH": "1", "PYTHONMALLOC": "malloc"}
-    return {**os.environ, **python, **options, "LD_PRELOAD": preloaded}
+    flags = {"HRNETAE_SANITIZE": sanitizer.flags}  # for what tests of the C API build
+    return {**os.environ, **python, **options, **flags, "LD_PRELOAD": preloaded}
 
 
 def check_import(env: Mapping[str, str], library: Path) -> None:

@@ -30,6 +30,7 @@ from hrnetae.evaluation.sides import sides_of
 from hrnetae.evaluation.tag_statistics import tag_statistics
 from hrnetae.files import DataError, write_outputs
 from hrnetae.files.folders import find_outputs
+from hrnetae.files.lock import lock_folder
 from hrnetae.skeleton import COCO17
 from hrnetae.tools import cli
 
@@ -567,6 +568,12 @@ def test_the_report_needs_nothing_beside_it(files: Path) -> None:
     assert numbers["columns"][1]["name"] == strange and numbers["columns"][1]["lost"] == 5
     (files / "file").write_text("")
     assert run(files, files / "good.json", files / "bad.json", "--report", files / "file") == 1
+
+
+def test_a_report_that_another_run_writes(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with lock_folder(files / "report"):
+        assert run(files, files / "good.json", files / "bad.json", "--report", files / "report") == 1
+        assert f"{files / 'report'}: another run writes there" in capsys.readouterr().err
 
 
 def test_the_report_in_a_browser(files: Path) -> None:

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from drawn_outputs import Dataset, make_dataset
 from PIL import Image
 
+import hrnetae
 from hrnetae.evaluation.evaluate import EvalJob, evaluate
 from hrnetae.files import DataError
 from hrnetae.runtime.conversion import ConvertJob, convert
@@ -175,15 +177,25 @@ def test_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_workers_with_another_version(
     data: Dataset, address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_workers, "__version__", "99.0")
+    monkeypatch.setattr(hrnetae, "__version__", "99.0")
     err = refused(capsys, tool.main, data.args("--dask", address))
     assert "has hrnetae " in err and "expected 99.0 as here" in err
+
+
+def test_workers_with_another_opencv(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which reads and resizes the pictures, each version with bytes of its own."""
+    monkeypatch.setattr(cv2, "__version__", "99.0")
+    words = ["--image_dir", str(tmp_path), "--datalist", str(tmp_path / "list"), "--save_dir", str(tmp_path / "there")]
+    err = refused(capsys, convert_image.main, [*words, "--dask", address])
+    assert "has cv2 " in err and "expected 99.0 as here" in err
 
 
 def test_workers_without_the_package(
     data: Dataset, address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def strange(paths: list[str]) -> None:
+    def strange(paths: list[str], modules: list[str]) -> None:
         raise ModuleNotFoundError("No module named 'hrnetae'")
 
     monkeypatch.setattr(dask_workers, "look", strange)
@@ -200,7 +212,7 @@ def test_workers_that_do_not_see_the_files(address: str, tmp_path: Path) -> None
         os.dup2(file.fileno(), descriptor)
         try:
             mine = Path(f"/proc/self/fd/{descriptor}")
-            assert look([str(mine)])[2] == []
+            assert look([str(mine)], [])[2] == []
             with pytest.raises(DataError, match=f"does not see {mine}, expected the same files"):
                 workers_of(address, 1, [tmp_path, mine]).__enter__()
         finally:

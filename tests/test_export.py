@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+from hrnetae.files.lock import lock_file
 from hrnetae.tools import cli, export
 
 torch = pytest.importorskip("torch", reason="export needs torch, the extra [export]")
@@ -281,6 +282,13 @@ def test_a_file_that_cannot_be_written_is_named_at_once(files: Path, tmp_path: P
     (tmp_path / "file").write_bytes(b"")
     code, _, err = run(files / "hrnet.pth", "--output-file", tmp_path / "file" / "a.onnx")
     assert code == 1 and len(err.splitlines()) == 1 and "a.onnx" in err
+
+
+def test_a_file_that_another_run_writes(files: Path, tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "a.onnx"
+    with lock_file(path):
+        code, _, err = run(files / "hrnet.pth", "--shape", 1, 3, 64, 64, "--output-file", path)
+    assert code == 1 and f"{path}: another run writes there" in err and not path.exists()
 
 
 def test_what_does_not_compare_is_not_written(tmp_path: Path, run: Run) -> None:

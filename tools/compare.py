@@ -21,6 +21,7 @@ from hrnetae.evaluation.report.comparison import NUMBERS, check_comparison_folde
 from hrnetae.evaluation.report.folder import INDEX
 from hrnetae.files.datalist import stem_of
 from hrnetae.files.errors import DataError
+from hrnetae.files.lock import lock_folder
 from hrnetae.tools.options import Parser, add_decode_params, complain, decode_params, positive
 from hrnetae.tools.progress import progress_bar
 
@@ -143,9 +144,15 @@ def _check_sizes(truth: GroundTruth, image_ids: Sequence[int]) -> None:
 
 def _run(args: argparse.Namespace, job: ReadingJob, command: str) -> tuple[Comparison, tuple[str, ...]]:
     """Read, compare, and write the report where one is asked for. Returns the warnings of reading, too."""
+    if args.report is None:
+        return _compared(args, job, command)
+    check_comparison_folder(args.report)
+    with lock_folder(args.report):
+        return _compared(args, job, command)
+
+
+def _compared(args: argparse.Namespace, job: ReadingJob, command: str) -> tuple[Comparison, tuple[str, ...]]:
     start = time.perf_counter()
-    if args.report is not None:
-        check_comparison_folder(args.report)
     truth = load_ground_truth(find_ann_file(args.data_root, args.ann_file), args.data_root)
     with progress_bar("image") as progress:
         columns = read_columns(job, truth, lambda _: progress)

@@ -47,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         silence_opencv()  # every picture that it cannot decode is named at the end, in one line
-        with workers_of(args.dask, args.workers, [args.image_dir]) as workers, progress_bar("picture") as progress:
+        with (
+            workers_of(args.dask, args.workers, [args.image_dir], ["cv2"]) as workers,
+            progress_bar("picture") as progress,
+        ):
             job = ConvertJob(args.image_dir, args.save_dir, args.datalist, not args.no_flip, args.resume, workers.count)
             report = convert(job, progress, workers.executor)
     except (DataError, OSError, WorkerLostError) as error:

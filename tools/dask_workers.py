@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import logging
 import os
 import socket
@@ -49,10 +50,13 @@ def add_dask_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -
 
 
 @contextmanager
-def workers_of(address: str | None, threads: int, seen: Sequence[Path]) -> Iterator[Workers]:
+def workers_of(
+    address: str | None, threads: int, seen: Sequence[Path], modules: Sequence[str] = ()
+) -> Iterator[Workers]:
     """The workers of the cluster at this address, or without one so many threads here.
 
-    seen: files and folders that the workers must see as this process does.
+    seen: files and folders that the workers must see as this process does. modules: what decides the bytes of their
+    work beside hrnetae itself, and so must be of the same version there.
     Errors: DataError where there is no such cluster or it does not fit, also while the block runs; WorkerLostError.
     """
     if address is None:
@@ -61,7 +65,7 @@ def workers_of(address: str | None, threads: int, seen: Sequence[Path]) -> Itera
     distributed = _import_distributed()
     client = _connect(distributed, address)
     try:
-        count = _check_workers(client, address, seen)
+        count = _check_workers(client, address, seen, ("hrnetae", *modules))
         yield Workers(_Cluster(distributed, client, address), count)
     finally:
         client.close(timeout=_PATIENCE)
@@ -160,8 +164,8 @@ def _connect(distributed: Any, address: str) -> Any:
     raise DataError(f"{address}: no Dask scheduler there ({reason}), expected its address, such as tcp://host:8786")
 
 
-def _check_workers(client: Any, address: str, seen: Sequence[Path]) -> int:
-    """Their threads. Errors: DataError for none, for another hrnetae, or for other files."""
+def _check_workers(client: Any, address: str, seen: Sequence[Path], modules: Sequence[str]) -> int:
+    """Their threads. Errors: DataError for none, for another version of a module, or for other files."""
     try:
         client.wait_for_workers(1, timeout=_PATIENCE)
     except TimeoutError:
@@ -169,12 +173,16 @@ def _check_workers(client: Any, address: str, seen: Sequence[Path]) -> int:
     # Links stay as they are; what is missing here, too, is told later.
     paths = [os.path.abspath(path) for path in seen if path.exists()]  # noqa: PTH100
     try:
-        found = client.run(look, paths)
+        found = client.run(look, paths, modules)
     except Exception as error:  # whatever a worker without our package makes of the question
         raise DataError(f"{address}: a worker cannot do it ({error}), expected hrnetae {__version__} on all") from None
-    for worker, (host, version, absent) in sorted(found.items()):
-        if version != __version__:
-            raise DataError(f"{address}: {worker} on {host} has hrnetae {version}, expected {__version__} as here")
+    here = _versions(modules)
+    for worker, (host, versions, absent) in sorted(found.items()):
+        for name, version in here.items():
+            if versions[name] != version:
+                raise DataError(
+                    f"{address}: {worker} on {host} has {name} {versions[name]}, expected {version} as here"
+                )
         if absent:
             raise DataError(
                 f"{address}: {worker} on {host} does not see {first_names(absent)}, expected the same files as here "
@@ -183,6 +191,11 @@ def _check_workers(client: Any, address: str, seen: Sequence[Path]) -> int:
     return sum(client.nthreads().values())
 
 
-def look(paths: Sequence[str]) -> tuple[str, str, list[str]]:
-    """In a worker: its machine, its version of this package, and which of the paths are not there."""
-    return socket.gethostname(), __version__, [path for path in paths if not os.path.exists(path)]  # noqa: PTH110
+def look(paths: Sequence[str], modules: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
+    """In a worker: its machine, its versions of these modules, and which of the paths are not there."""
+    absent = [path for path in paths if not os.path.exists(path)]  # noqa: PTH110
+    return socket.gethostname(), _versions(modules), absent
+
+
+def _versions(modules: Sequence[str]) -> dict[str, str]:
+    return {name: str(importlib.import_module(name).__version__) for name in modules}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnetae.files.errors import DataError
+from hrnetae.files.lock import lock_file
 from hrnetae.tools.options import Parser, complain, positive, whole_to
 
 PROG = "hrnetae export"
@@ -104,7 +105,8 @@ def _export(args: argparse.Namespace, checkpoint: Path | None) -> dict[str, Any]
         dynamic_batch=args.dynamic_batch,
         verify=args.verify,
     )
-    return export(job).to_dict()
+    with lock_file(args.output_file):
+        return export(job).to_dict()
 
 
 def _checkpoint(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Path | None:

@@ -31,10 +31,7 @@ EVAL = "import sys; from hrnetae.tools.cli import main; sys.exit(main(sys.argv[1
 
 @pytest.mark.usefixtures("suite")
 def bench_eval(benchmark: BenchmarkFixture, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    images, distinct = FULL if request.config.getoption("--full") else SMALL
-    rng = np.random.default_rng(SEED)
-    scenes = [draw_scene(rng, int(rng.poisson(MEAN_PEOPLE)), SIZES[i % len(SIZES)], noise=1.0) for i in range(distinct)]
-    write_folder(tmp_path, scenes, images)
+    images, scenes = draw_folder(tmp_path, request)
     ring = ring_of([Inputs(scene.output, scene.flipped, scene.image_size) for scene in scenes[:8]])
     arrays, copy = [arrays_of(inputs) for inputs in ring], copier(ring[0])
     reports: list[dict[str, Any]] = []
@@ -57,6 +54,15 @@ def bench_eval(benchmark: BenchmarkFixture, tmp_path: Path, request: pytest.Fixt
     )
 
 
+def draw_folder(folder: Path, request: pytest.FixtureRequest) -> tuple[int, list[Scene]]:
+    """Writes a folder of as many images as are asked for. Returns how many, and the distinct scenes among them."""
+    images, distinct = FULL if request.config.getoption("--full") else SMALL
+    rng = np.random.default_rng(SEED)
+    scenes = [draw_scene(rng, int(rng.poisson(MEAN_PEOPLE)), SIZES[i % len(SIZES)], noise=1.0) for i in range(distinct)]
+    write_folder(folder, scenes, images)
+    return images, scenes
+
+
 def write_folder(folder: Path, scenes: list[Scene], images: int) -> None:
     """output_000000.npz ... (image, flip, image, ...), datalist.txt, and the ground truth of all images."""
     lines: list[str] = []
@@ -76,9 +82,7 @@ def write_folder(folder: Path, scenes: list[Scene], images: int) -> None:
 
 def run_eval(folder: Path) -> tuple[dict[str, Any], int]:
     """The report of one evaluation, and the peak memory in bytes of its process and that one's children together."""
-    options = ["--data_root", folder, "--output_data", folder, "--datalist_txt", folder / "datalist.txt"]
-    command = [sys.executable, "-c", EVAL, "eval", *map(str, options), "--num_process", "2", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(eval_command(folder), stdout=subprocess.PIPE) as process:
         done = threading.Event()
         peak = [0]
 
@@ -94,6 +98,12 @@ def run_eval(folder: Path) -> tuple[dict[str, Any], int]:
     assert process.returncode == 0
     report: dict[str, Any] = json.loads(text)
     return report, peak[0]
+
+
+def eval_command(folder: Path, *more: str | Path) -> list[str]:
+    """hrnetae eval of such a folder, with two workers."""
+    options = ["--data_root", folder, "--output_data", folder, "--datalist_txt", folder / "datalist.txt", *more]
+    return [sys.executable, "-c", EVAL, "eval", *map(str, options), "--num_process", "2", "--json"]
 
 
 def family_of(pid: int) -> list[int]:

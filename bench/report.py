@@ -38,6 +38,7 @@ HEADINGS = {
     "compat": "The drop-ins, one image",
     "files": "Reading an image's two npz files (stored)",
     "eval": "`hrnetae eval`",
+    "reports": "Reports and comparisons",
     "import": "`import hrnetae`, fresh process",
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -622,15 +621,3 @@ def test_recorded_outputs_against_the_reference_decoder(capsys: pytest.CaptureFi
         assert change["difference"] == pytest.approx(0, abs=1e-4) and not change["significant"]
     tags = column["tags"]
     assert tags["pictures"] == 12 and 0 < tags["confused"] < 0.5 < tags["distance"]
-
-
-# ---------------------------------------------------------------------------------------------------------------- speed
-
-
-@pytest.mark.slow
-def test_five_thousand_pictures_and_a_thousand_rounds_take_ten_seconds(tmp_path: Path) -> None:
-    truth = make_truth(tmp_path / "truth.json", images=5000)
-    columns = noisy(truth, 1), noisy(truth, 2)
-    start = time.perf_counter()
-    compared(truth, *columns, rounds=1000, workers=2)
-    assert time.perf_counter() - start < 10

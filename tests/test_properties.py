@@ -303,6 +303,26 @@ def test_nms(heat: Floats, kernel: int) -> None:
     assert np.isfinite(peaks).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 37, 53), (1, 20, 61), (1, 1, 90), (2, 90, 1), (1, 18, 18)])
+def test_nms_of_wide_windows(shape: tuple[int, int, int]) -> None:
+    """Whose maxima are put together from those of blocks, of every size up to the map's and beyond."""
+    rng = np.random.default_rng(shape)
+    few = rng.integers(0, 40, shape).astype(np.float32)
+    spoilt = np.where(rng.random(shape) < 0.1, rng.choice(HEAT_VALUES, shape), few).astype(np.float32)
+    for kernel in (*range(15, 2 * max(shape) + 5, 2), 2**31 - 1):
+        for heat in (few, spoilt):
+            peaks = hrnetae.heatmap_nms(heat, kernel)
+            assert_array_equal(peaks, reference.heatmap_nms(heat, min(kernel, 2 * max(shape) + 1)))
+
+
+def test_nms_takes_no_longer_for_wider_windows() -> None:
+    """Each pixel against each other would take minutes."""
+    heat = np.zeros((1, 3000, 3000), np.float32)
+    heat[0, 10, 20], heat[0, 2900, 2900] = 1, 0.5
+    peaks = hrnetae.heatmap_nms(heat, 4001)
+    assert [tuple(at) for at in np.argwhere(peaks > 0)] == [(0, 10, 20), (0, 2900, 2900)]
+
+
 @given(heats_and_tags(), st.integers(1, 40))
 def test_top_k(maps: tuple[Floats, Floats], count: int) -> None:
     heat, tags = maps

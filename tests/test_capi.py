@@ -121,7 +121,8 @@ def test_the_manuals_program(standard: str, tmp_path: Path) -> None:
 
 def test_the_manuals_skeleton(tmp_path: Path) -> None:
     source = tmp_path / "skeleton.c"
-    body = "hrnetae_decoder *decoder;\nreturn hrnetae_decoder_create(NULL, &three, &decoder, NULL);"
+    body = "hrnetae_decoder *decoder;\nint status = hrnetae_decoder_create(NULL, &three, &decoder, NULL);"
+    body += "\nhrnetae_decoder_free(decoder);\nreturn status;"
     source.write_text(f"#include <hrnetae.h>\n{code_blocks('c')[1]}\nint main(void) {{ {body} }}\n")
     build_program(source, tmp_path / "skeleton", "c99")
     run(tmp_path / "skeleton")

@@ -56,8 +56,6 @@ def test_of_drawn_pictures_it_is_the_evaluation_of_copies(seed: int) -> None:
     matches = image_matches(truth_of(images, annotations), Results.of_entries(found, 17), images)
     weights = np.bincount(rng.integers(0, len(images), len(images)), minlength=len(images))
     truth, results, copies = drawn((images, annotations, found), weights)
-    if not len(matches.rows):
-        pytest.skip("nothing was found: all is 0 by definition")
     if not len(results):
         assert ap_of(matches, weights)["AP"] in (0.0, -1.0)
         return

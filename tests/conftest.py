@@ -9,8 +9,8 @@ import pytest
 from c_library import Library, build_shared
 from hypothesis import HealthCheck, settings
 
-# Where the suite runs in the background or under nohup, SIGINT or SIGHUP may be ignored, which processes that tests start
-# and end so would inherit.
+# Where the suite runs in the background or under nohup, SIGINT or SIGHUP may be ignored, which processes that tests
+# start and end so would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

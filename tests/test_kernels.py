@@ -248,7 +248,11 @@ def test_scores_and_positions_do_not_overflow(per_joint: bool) -> None:
 
 def test_the_threshold_is_strict_and_a_double() -> None:
     maps = scene([[1], []])
-    for value, there in ((np.float32(0.1), True), (np.float16(0.1), False), (np.nextafter(np.float32(0.1), 0), False)):
+    for value, there in (
+        (np.float32(0.1), True),
+        (np.float16(0.1), False),
+        (np.nextafter(*np.float32((0.1, 0))), False),
+    ):
         maps[0, 4, 1] = value
         assert bool(people(maps)) == there
     assert people(scene([[1], [2]]), tag_threshold=1.0) == [[0.9, 0], [0, 0.9]]  # a distance of 1.0 is too far

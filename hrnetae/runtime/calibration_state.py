@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hrnetae.files.atomic import atomic_write
+from hrnetae.files.npz import write_arrays
 from hrnetae.runtime.histograms import BINS, Histogram
 
 _FORMAT = "hrnetae calibration 1"
@@ -78,16 +80,14 @@ class CalibrationState:
             "bad": counted.bad,
             "left_out": counted.left_out,
         }
-        with atomic_write(self.path) as handle:
-            np.savez(
-                handle,
-                about=np.frombuffer(json.dumps(about).encode(), np.uint8),
-                floats=np.array([(one.low, one.high, one.width) for one in histograms], np.float64).reshape(-1, 3),
-                integers=np.array(
-                    [(one.count, one.zeros, some) for one, some in zip(histograms, binned, strict=True)], np.int64
-                ).reshape(-1, 3),
-                counts=np.array(list(compress(bins, binned)), np.int64).reshape(-1, BINS),
-            )
+        integers = [(one.count, one.zeros, some) for one, some in zip(histograms, binned, strict=True)]
+        arrays: dict[str, NDArray[Any]] = {
+            "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+            "floats": np.array([(one.low, one.high, one.width) for one in histograms], np.float64).reshape(-1, 3),
+            "integers": np.array(integers, np.int64).reshape(-1, 3),
+            "counts": np.array(list(compress(bins, binned)), np.int64).reshape(-1, BINS),
+        }
+        write_arrays(self.path, arrays)
         end = time.monotonic()
         self._next = end + _SHARE * (end - begin)
 

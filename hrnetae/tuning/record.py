@@ -15,6 +15,7 @@ import numpy as np
 from hrnetae.evaluation.matches import ImageMatches
 from hrnetae.files.atomic import atomic_write, remove_leftovers
 from hrnetae.files.errors import DataError
+from hrnetae.files.npz import write_arrays
 from hrnetae.params import DecodeParams
 
 _MARK = "run.json"
@@ -61,8 +62,8 @@ class Record:
 
     def keep(self, params: DecodeParams, whole: bool, matches: ImageMatches) -> None:
         """Write a trial, whole or not at all."""
-        with atomic_write(self._path(params, whole)) as handle:
-            np.savez(handle, **{field.name: getattr(matches, field.name) for field in fields(ImageMatches)})
+        arrays = {field.name: getattr(matches, field.name) for field in fields(ImageMatches)}
+        write_arrays(self._path(params, whole), arrays)
 
     def close(self) -> None:
         """Remove the trials: the run has come to its end. The mark goes last: what is left by a kill is still ours."""

@@ -146,8 +146,12 @@ def _work(target: Target, seed: int, limits: Limits, pipe: Connection, at: mmap.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
     _limit_address_space(2 * limits.memory)
     start = peak = _peak_memory()
+    parent = os.getppid()
     while True:
         try:
+            while not pipe.poll(1):  # of a parent that was killed other workers may hold the pipe's other end open
+                if os.getppid() != parent:
+                    return
             first, end = pipe.recv()
         except EOFError:
             return

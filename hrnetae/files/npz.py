@@ -315,10 +315,6 @@ def fill(member: IO[bytes], buffer: memoryview) -> None:
 def _damage(name: str, error: BaseException) -> str:
     if Path(name).stat().st_size == 0:
         return "empty file"
-    try:
-        is_archive = zipfile.is_zipfile(name)
-    except zipfile.BadZipFile:  # one in several parts
-        is_archive = True
-    if isinstance(error, zipfile.BadZipFile) and not is_archive:
+    if isinstance(error, zipfile.BadZipFile) and "not a zip file" in str(error):
         return "truncated, or not an npz (zip) file"
     return f"damaged ({error})"

@@ -22,6 +22,7 @@ from hrnetae.evaluation.oks import Persons, Rules
 
 STUB = Path(hrnetae.__file__).with_name("_kernels.pyi")
 TESTS = Path(__file__).parent
+NUMBERS = get_origin(NDArray[Any])  # ndarray; on Python 3.12 with NumPy 2.5 the alias NDArray itself
 # How _kernels.pyx declares what the stub says; a Python object is declared as nothing.
 DECLARED = {"int": int, "float": NDArray[np.float32], "int32_t": NDArray[np.int32], "double": NDArray[np.float64]}
 
@@ -76,8 +77,9 @@ def fits(value: Any, annotation: Any) -> bool:
         return any(fits(value, one) for one in inner)
     if origin is tuple:
         return type(value) is tuple and len(value) == len(inner) and all(map(fits, value, inner))
-    if origin is np.ndarray:
-        return isinstance(value, np.ndarray) and value.dtype == np.dtype(get_args(inner[1])[0])
+    if origin is NUMBERS:
+        scalar = inner[0] if len(inner) == 1 else get_args(inner[1])[0]
+        return isinstance(value, np.ndarray) and value.dtype == np.dtype(scalar)
     if origin is not None:  # a sequence or a list
         return isinstance(value, origin) and all(fits(one, inner[0]) for one in value)
     return value is None if annotation in (None, type(None)) else isinstance(value, annotation)

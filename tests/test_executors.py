@@ -198,7 +198,7 @@ def test_a_worker_process_that_was_killed(data: Dataset, tmp_path: Path) -> None
         def kill(done: int, total: int) -> None:
             os.kill(victims[0], signal.SIGKILL)
 
-        with pytest.raises(WorkerLostError, match="a worker was lost: A (process|child process) "):
+        with pytest.raises(WorkerLostError, match=r"a worker was lost: A (process|child process) "):
             for _ in range(100):  # the last piece may have come back before the signal
                 evaluate(job_of(data, out), kill, doomed)
                 out.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -18,8 +17,8 @@ from hrnetae.evaluation.ground_truth import PICTURES
 from hrnetae.evaluation.report.html import ReportJob, write_report
 from hrnetae.evaluation.report.markup import Child, element
 from hrnetae.files.errors import some_names
-from hrnetae.files.run_record import LARGEST, RECORD_NAME, sha256_of
-from hrnetae.foreign import read_file, shown
+from hrnetae.files.run_record import read_record, sha256_of
+from hrnetae.foreign import shown
 
 Values = Mapping[str, Child]
 
@@ -78,11 +77,8 @@ def _file(path: Path) -> Child:
 
 def _run_record(folder: Path) -> Child:
     """What made the outputs, where that is recorded beside them."""
-    try:
-        record = json.loads(read_file(folder / RECORD_NAME, LARGEST))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict):
+    record = read_record(folder)
+    if record is None:
         return None
     told = [f"{name}: {shown(value, _LONGEST_VALUE, str)}" for name, value in record.items() if value is not None]
     return [(element("code", line), element("br")) for line in told]

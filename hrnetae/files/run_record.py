@@ -21,7 +21,7 @@ from hrnetae.foreign import read_file, shown
 RECORD_NAME = "run.json"
 FORMAT = "hrnetae run 2"
 _SUFFIX = ".npz"
-LARGEST = 1 << 30  # bytes
+_LARGEST = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def check_record(folder: Path, record: RunRecord) -> None:
     """
     path = folder / RECORD_NAME
     try:
-        found = json.loads(read_file(path, LARGEST))
+        found = json.loads(read_file(path, _LARGEST))
     except FileNotFoundError:
         if folder.is_dir() and any(entry.suffix == _SUFFIX for entry in folder.iterdir()):
             raise DataError(f"{folder}: outputs without {RECORD_NAME}, expected those of an earlier run") from None
@@ -148,11 +148,17 @@ def _short(value: Any) -> str:
     return text if len(text) < 64 else text[:12]
 
 
-def _found(folder: Path) -> dict[str, Any] | None:
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """What a folder's run.json says, whoever wrote it; None where there is none that can be read."""
     try:
-        found = json.loads(read_file(folder / RECORD_NAME, LARGEST))
+        found = json.loads(read_file(folder / RECORD_NAME, _LARGEST))
     except (OSError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None
+
+
+def _found(folder: Path) -> dict[str, Any] | None:
+    found = read_record(folder)
     return found if _is_record(found) else None
 
 
